@@ -1,0 +1,1 @@
+//! Virtual alias maps as Postfix reads them: exists(recipient), expand(recipient).

@@ -1,0 +1,1 @@
+//! Accounts, password hashes, SASL exchanges, log-in guard.

@@ -1,0 +1,1 @@
+//! The procmail language: parse once, evaluate to a list of actions, explain.

@@ -1,0 +1,1 @@
+//! IMAP wire grammar and server session by state, without I/O.

@@ -1,0 +1,1 @@
+//! Group-committed write-ahead log: append, wait for durable, replay, release.

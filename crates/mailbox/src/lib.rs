@@ -1,0 +1,1 @@
+//! What is in a mailbox: index, UIDs, modification sequences, search, change events.

@@ -1,0 +1,1 @@
+//! The Maildir on disk: names, flags, side files, delivery.

@@ -1,0 +1,1 @@
+//! One message: its MIME structure by offsets, decoded headers and text.

@@ -1,0 +1,1 @@
+//! The daemon: sockets, TLS, timers and the pipeline that joins the libraries.

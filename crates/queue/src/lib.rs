@@ -1,0 +1,1 @@
+//! Accepted mail on its way: states, progress of each recipient, retry times.

@@ -1,0 +1,1 @@
+//! SMTP wire grammar and server session, without I/O.

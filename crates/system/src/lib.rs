@@ -1,0 +1,1 @@
+//! The world outside as traits: disk and clock, real and simulated.

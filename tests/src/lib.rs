@@ -1,0 +1,1 @@
+//! End to end: the real daemon against real clients and peers.
