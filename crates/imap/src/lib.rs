@@ -1,1 +1,3 @@
 //! IMAP wire grammar and server session by state, without I/O.
+
+pub mod store;
