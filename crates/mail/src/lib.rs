@@ -13,7 +13,7 @@ mod secret;
 mod uid;
 
 pub use address::{Address, AddressError, Domain, ReversePath};
-pub use envelope::{Envelope, Protocol, Recipient};
+pub use envelope::{Envelope, Notify, Parameters, Protocol, Recipient, Returned};
 pub use flags::{Flag, Flags, Keyword, SpecialUse};
 pub use id::MessageId;
 pub use reply::{Enhanced, Reply, Verdict};
