@@ -12,8 +12,10 @@ mod value;
 
 // One file for each section; register it here, below in `pub use`, and in `config!` in load.rs.
 mod server;
+mod smtp;
 
 pub use load::{Config, Described, Problem};
 pub use section::{Key, Section};
 pub use server::Server;
+pub use smtp::Smtp;
 pub use value::{Choice, Setting, Size};

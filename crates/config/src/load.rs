@@ -60,6 +60,7 @@ macro_rules! config {
 
 config! {
     server: crate::Server,
+    smtp: crate::Smtp,
 }
 
 /// A section with its documentation and values, for samples and listings.
