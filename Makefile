@@ -1,0 +1,60 @@
+# Everything a developer or an admin builds with. `make test` is what CI runs.
+
+CARGO ?= cargo
+SHARED ?= $(abspath ../shared)
+
+.PHONY: all try test check suite oracles peers bench crash fuzz soak install clean
+
+all:
+	$(CARGO) build --release -p pillarbox -p mailctl
+
+# A self-contained instance in ./try on high ports, with one account and one message. Ctrl-C ends it.
+try: all
+	scripts/try target/release
+
+# The whole suite: form, lints, documentation, unit and end-to-end tests, and the acceptance tools where they are.
+test: peers check suite oracles
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+suite:
+	$(CARGO) build --workspace
+	$(CARGO) test --workspace
+
+# Acceptance tools with recorded answers of real peers; skipped where they are not beside the clone.
+oracles:
+	scripts/oracles $(SHARED) target/debug
+
+# The programs from Debian that the suite talks to.
+peers:
+	scripts/peers
+
+bench: all
+	$(CARGO) build --release -p load
+	benches/run
+
+bench-%: all
+	$(CARGO) build --release -p load
+	benches/run $*
+
+# SIGKILL at random moments under load; see tests/e2e/crash.rs.
+crash:
+	$(CARGO) build --release --workspace
+	PILLARBOX_CRASH_ROUNDS=200 PILLARBOX_CRASH_MESSAGES=20000 $(CARGO) test --release -p tests --test e2e crash -- --nocapture
+
+# Every parser of strangers' bytes, SECONDS each.
+SECONDS ?= 600
+fuzz:
+	fuzz/run $(SECONDS)
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 target/release/pillarbox $(DESTDIR)$(PREFIX)/sbin/pillarbox
+	install -D -m 755 target/release/mailctl $(DESTDIR)$(PREFIX)/bin/mailctl
+	install -D -m 644 deploy/pillarbox.service $(DESTDIR)/etc/systemd/system/pillarbox.service
+
+clean:
+	$(CARGO) clean

@@ -1,1 +1,0 @@
-//! End to end: the real daemon against real clients and peers.
