@@ -11,10 +11,18 @@ mod sample;
 mod value;
 
 // One file for each section; register it here, below in `pub use`, and in `config!` in load.rs.
+mod auth;
+mod imap;
+mod journal;
+mod queue;
 mod server;
 mod smtp;
 
+pub use auth::Auth;
+pub use imap::Imap;
+pub use journal::Journal;
 pub use load::{Config, Described, Problem};
+pub use queue::Queue;
 pub use section::{Key, Section};
 pub use server::Server;
 pub use smtp::Smtp;

@@ -60,7 +60,11 @@ macro_rules! config {
 
 config! {
     server: crate::Server,
+    auth: crate::Auth,
+    imap: crate::Imap,
     smtp: crate::Smtp,
+    journal: crate::Journal,
+    queue: crate::Queue,
 }
 
 /// A section with its documentation and values, for samples and listings.
