@@ -65,6 +65,8 @@ config! {
     smtp: crate::Smtp,
     journal: crate::Journal,
     queue: crate::Queue,
+    maildir: crate::Maildir,
+    mailbox: crate::Mailbox,
 }
 
 /// A section with its documentation and values, for samples and listings.

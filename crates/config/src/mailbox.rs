@@ -1,0 +1,25 @@
+//! What is in a mailbox.
+
+use std::time::Duration;
+
+use crate::Size;
+
+section! {
+    /// Mailboxes and their index. The index is a cache: it may be deleted at any time.
+    pub struct Mailbox in "mailbox" {
+        /// How many mailboxes an account can have.
+        pub max_mailboxes: usize = 10_000,
+        /// How many messages a mail client can store by one APPEND command.
+        pub max_messages_per_append: usize = 1_000,
+        /// How often, at most, a mailbox in use is looked over for what other programs did in its folder.
+        pub check_interval: Duration = Duration::from_secs(1),
+        /// After a change the index is written at the latest this much later.
+        pub index_delay: Duration = Duration::from_secs(2),
+        /// A mailbox that nobody has used for so long leaves memory.
+        pub idle_time: Duration = Duration::from_secs(300),
+        /// Most memory of an account for what is known of its messages' content (envelopes, structures).
+        pub facts_memory: Size = Size::mib(2),
+        /// Most space in an account's index for the same.
+        pub facts_disk: Size = Size::mib(256),
+    }
+}

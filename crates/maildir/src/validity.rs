@@ -1,0 +1,72 @@
+//! `dovecot-uidvalidity`: the highest UIDVALIDITY given so far, so that a mailbox that is made again under an old name gets
+//! a higher one. The number stands as eight hexadecimal digits in the file and in the name of an empty file beside it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mail::UidValidity;
+use system::{Clock, Create, Disk};
+
+use crate::dotlock::DotLock;
+use crate::error::{At, Result};
+
+/// The file's name in the Maildir's root.
+pub const FILE: &str = "dovecot-uidvalidity";
+
+/// A UIDVALIDITY that no mailbox under `root` had before: the time in seconds, or more if that was given away.
+///
+/// # Errors
+/// Those of the disk and of the lock.
+pub fn next(disk: &dyn Disk, clock: &dyn Clock, root: &Path, patience: Duration) -> Result<UidValidity> {
+    let path = root.join(FILE);
+    let _lock = DotLock::take(disk, clock, &path, patience)?;
+    let text = disk.open(&path, Create::Read).and_then(|file| file.read_all(64)).unwrap_or_default();
+    let named = highest_name(disk, root);
+    let last = parse(&text).into_iter().chain(named).max().unwrap_or(0);
+    let now = UidValidity::try_from(clock.seconds()).unwrap_or(UidValidity::MAX);
+    let next = now.max(last.saturating_add(1)).max(1);
+    system::replace(disk, &path, format!("{next:08x}").as_bytes()).at(&path)?;
+    let beside = |validity: UidValidity| root.join(format!("{FILE}.{validity:08x}"));
+    // Only a help for Dovecot when the file is lost: that it cannot be made is no reason to stop.
+    let renamed = named.is_some_and(|old| disk.rename(&beside(old), &beside(next)).is_ok());
+    if !renamed && let Err(error) = disk.open(&beside(next), Create::Missing) {
+        tracing::debug!(%error, "cannot make the second record of UIDVALIDITY");
+    }
+    Ok(next)
+}
+
+fn parse(text: &[u8]) -> Option<UidValidity> {
+    let digits = std::str::from_utf8(text).ok()?;
+    (digits.len() == 8).then(|| UidValidity::from_str_radix(digits, 16).ok())?
+}
+
+fn highest_name(disk: &dyn Disk, root: &Path) -> Option<UidValidity> {
+    let mut highest = None;
+    let result = disk.list(root, &mut |entry| {
+        let name = entry.name.as_encoded_bytes();
+        let number = name.strip_prefix(FILE.as_bytes()).and_then(|rest| parse(rest.strip_prefix(b".")?));
+        highest = highest.max(number);
+    });
+    result.ok().and(highest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use system::{FixedClock, HostDisk};
+
+    #[test]
+    fn numbers_ascend_also_when_the_clock_stands_or_the_file_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = FixedClock::at(1_000_000_000);
+        let next = || super::next(&HostDisk, &clock, folder.path(), Duration::ZERO).unwrap();
+        assert_eq!((next(), next()), (1_000, 1_001));
+        std::fs::remove_file(folder.path().join(FILE)).unwrap();
+        assert_eq!(next(), 1_002);
+        assert!(folder.path().join("dovecot-uidvalidity.000003ea").exists());
+        clock.set(5_000_000_000);
+        assert_eq!(next(), 5_000);
+        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), "00001388");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}
