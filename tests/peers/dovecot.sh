@@ -132,16 +132,16 @@ service imap {
   process_limit = 20000
 }
 service auth {
-  client_limit = 60000
+  client_limit = 20000
 }
 service anvil {
-  client_limit = 60000
+  client_limit = 20000
 }
 service config {
   client_limit = 20000
 }
 service stats {
-  client_limit = 60000
+  client_limit = 20000
 }
 service imap-hibernate {
   client_limit = 20000
