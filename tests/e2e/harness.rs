@@ -140,11 +140,6 @@ impl Instance {
         self.addresses[service]
     }
 
-    /// The daemon's process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.daemon.as_ref().unwrap().id()
-    }
-
     /// What the daemon logged so far.
     pub(crate) fn log(&self) -> String {
         let mut text = String::new();

@@ -8,10 +8,14 @@
     reason = "a test that fails shall say where, and says what it skips"
 )]
 
+mod badinput;
 mod crash;
 mod dovecot;
 mod edges;
 mod harness;
 mod mbsync;
+mod readers;
+mod serving;
 mod setup;
 mod talk;
+mod terminal;
