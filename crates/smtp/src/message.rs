@@ -1,12 +1,8 @@
 //! A message that is coming in: decoded, watched and counted, handed on in pieces of bounded size.
 
-use mail::Envelope;
-
 use crate::decode::{Decoder, Fed, Flaw};
 use crate::effect::Refusal;
 use crate::header::Header;
-use crate::trace;
-use crate::{Settings, Tls};
 
 /// Content is gathered up to this size before it is handed on.
 pub(crate) const PIECE: usize = 32 << 10;
@@ -29,8 +25,7 @@ pub(crate) struct Message {
 
 impl Message {
     /// A message that begins with its Received header. `announced` is the size that the client gave, in octets.
-    pub(crate) fn new(envelope: &Envelope, decoder: Decoder, settings: &Settings, tls: Option<&Tls>, announced: Option<u64>) -> Self {
-        let trace = trace::received(envelope, &settings.hostname, tls);
+    pub(crate) fn new(trace: &str, decoder: Decoder, limits: &config::Smtp, announced: Option<u64>) -> Self {
         let expected = announced.and_then(|size| usize::try_from(size).ok()).unwrap_or(PIECE / 4).min(PIECE);
         let mut piece = Vec::with_capacity(trace.len() + expected);
         piece.extend_from_slice(trace.as_bytes());
@@ -40,8 +35,8 @@ impl Message {
             piece,
             handed_on: 0,
             size: 0,
-            max_size: settings.limits.max_message_size.0,
-            max_hops: settings.limits.max_hops,
+            max_size: limits.max_message_size.0,
+            max_hops: limits.max_hops,
             refusal: None,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! The driver's loop: call [`Session::next`] until it gives `None`, doing what each effect says; then read, with
 //! [`Session::deadline`] as the limit; hand over what came with [`Session::receive`], or the end of the connection with
-//! [`Session::hang_up`], or nothing if the time was up; begin again. The deadline also holds while writing.
+//! [`Session::hang_up`], or nothing if the time was up; begin again. The deadline holds while writing too: a client that
+//! does not take its replies in time is gone.
 //!
 //! `order.rs` says which command may come when, `verbs.rs` carries commands out, `content.rs` takes messages in,
 //! `login.rs` is AUTH. This file has the state, the loop and the clock.
@@ -16,7 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mail::{MessageId, Parameters, Recipient, Reply, ReversePath, Verdict};
+use mail::{Domain, MessageId, Parameters, Recipient, Reply, ReversePath, Verdict};
 
 use crate::effect::{Answer, Closing, Effect, Refusal};
 use crate::frame::{Frame, Input};
@@ -40,6 +41,7 @@ pub struct Session {
     effects: VecDeque<Effect>,
     question: Option<Question>,
     hello: Option<Hello>,
+    verified_name: Option<Domain>,
     account: Option<String>,
     transaction: Option<Box<Transaction>>,
     /// Since the last message that was accepted.
@@ -130,6 +132,7 @@ impl Session {
             effects: VecDeque::new(),
             question: None,
             hello: None,
+            verified_name: None,
             account: None,
             transaction: None,
             commands: 0,
@@ -155,7 +158,11 @@ impl Session {
         self.resume(now.instant);
         loop {
             if let Some(effect) = self.effects.pop_front() {
-                self.left = Some(now.instant);
+                match effect {
+                    // Reading replies is the client's work: it counts as part of its next command.
+                    Effect::Write(_) => self.set_deadline(now.instant),
+                    _ => self.left = Some(now.instant),
+                }
                 return Some(effect);
             }
             if self.question.is_some() || matches!(self.phase, Phase::Closed) {
@@ -216,11 +223,20 @@ impl Session {
     /// The client has closed the connection, or it is lost. A message that was complete is still finished.
     pub fn hang_up(&mut self) {
         self.gone = true;
-        if !matches!(self.question, Some(Question::Commit(_))) {
-            self.question = None;
-            self.output.clear();
-            self.close(Closing::Gone);
+        if matches!(self.question, Some(Question::Commit(_))) {
+            return;
         }
+        if matches!(self.question.take(), Some(Question::Begin(..))) {
+            self.effects.push_back(Effect::Abort(Refusal::GivenUp));
+        }
+        self.output.clear();
+        self.close(Closing::Gone);
+    }
+
+    /// Tells the client's name in the DNS, for Received headers from now on. It has to be verified: it leads back to the
+    /// client's address.
+    pub fn resolved(&mut self, name: Domain) {
+        self.verified_name = Some(name);
     }
 
     /// What the client called itself, if it did.
@@ -288,16 +304,21 @@ impl Session {
         true
     }
 
-    /// Ends the session if its time is over; sets the deadline for what the client does next if there is none.
-    fn is_late(&mut self, now: Instant) -> bool {
-        self.input.shrink();
+    /// Sets the deadline for what the client does next, if there is none.
+    fn set_deadline(&mut self, now: Instant) {
         let limit = match self.phase {
-            Phase::Pause(_) => return false,
+            Phase::Pause(_) => return,
             Phase::Data | Phase::Chunk(_) => self.settings.limits.data_timeout,
             _ => self.settings.limits.command_timeout,
         };
-        let deadline = *self.deadline.get_or_insert(now + limit);
-        if now < deadline.min(self.end) {
+        self.deadline.get_or_insert(now + limit);
+    }
+
+    /// Ends the session if its time is over.
+    fn is_late(&mut self, now: Instant) -> bool {
+        self.input.shrink();
+        self.set_deadline(now);
+        if matches!(self.phase, Phase::Pause(_)) || now < self.deadline() {
             return false;
         }
         // Within the handshake the client expects TLS; a reply in clear would only confuse it.

@@ -10,22 +10,33 @@ use crate::Tls;
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
+/// What the header tells of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hop<'a> {
+    /// This server.
+    pub(crate) hostname: &'a Domain,
+    /// The client's name in the DNS, if that was verified.
+    pub(crate) client: Option<&'a Domain>,
+    pub(crate) tls: Option<&'a Tls>,
+}
+
 /// The header of a message that came now, with LF line ends. The recipient is named only if there is no other, who would
-/// learn of him.
-pub(crate) fn received(envelope: &Envelope, hostname: &Domain, tls: Option<&Tls>) -> String {
+/// learn of him. The first line is Postfix's, since programs that judge mail by its path know that form best.
+pub(crate) fn received(envelope: &Envelope, hop: Hop<'_>) -> String {
     let mut text = format!("Received: from {}", envelope.helo);
-    if let Some(client) = envelope.client {
-        let _ = match client.to_canonical() {
-            IpAddr::V4(address) => write!(text, " ([{address}])"),
-            IpAddr::V6(address) => write!(text, " ([IPv6:{address}])"),
+    if let Some(address) = envelope.client {
+        let client = hop.client.map_or("unknown", Domain::as_str);
+        let _ = match address.to_canonical() {
+            IpAddr::V4(address) => write!(text, " ({client} [{address}])"),
+            IpAddr::V6(address) => write!(text, " ({client} [IPv6:{address}])"),
         };
     }
-    let _ = write!(text, "\n\tby {hostname} with {} id {}", envelope.protocol, envelope.id);
+    let _ = write!(text, "\n\tby {} with {} id {}", hop.hostname, envelope.protocol, envelope.id);
     if let [only] = envelope.recipients.as_slice() {
         let _ = write!(text, "\n\tfor <{}>", only.address);
     }
     // RFC 8314 section 4.3.
-    if let Some(tls) = tls.filter(|tls| is_cipher(&tls.cipher)) {
+    if let Some(tls) = hop.tls.filter(|tls| is_cipher(&tls.cipher)) {
         let _ = write!(text, "\n\ttls {}", tls.cipher);
     }
     let _ = writeln!(text, ";\n\t{}", date(envelope.id.micros() / 1_000_000));
@@ -95,19 +106,20 @@ mod tests {
 
     #[test]
     fn a_single_recipient_is_named_and_several_are_not() {
-        let host = "mx.example".parse().unwrap();
+        let (hostname, client) = ("mx.example".parse().unwrap(), "out.test".parse().unwrap());
         let tls = Tls { cipher: "TLS_AES_128_GCM_SHA256".to_owned() };
         assert_eq!(
-            received(&envelope(&["a@b.test"], "127.0.0.1"), &host, Some(&tls)),
-            "Received: from client.test ([127.0.0.1])\n\tby mx.example with ESMTPS id 001JC3F23D200\n\tfor <a@b.test>\n\
+            received(&envelope(&["a@b.test"], "127.0.0.1"), Hop { hostname: &hostname, client: Some(&client), tls: Some(&tls) }),
+            "Received: from client.test (out.test [127.0.0.1])\n\tby mx.example with ESMTPS id 001JC3F23D200\n\tfor <a@b.test>\n\
              \ttls TLS_AES_128_GCM_SHA256;\n\tTue, 03 Mar 2026 10:00:00 +0000\n"
         );
         assert_eq!(
-            received(&envelope(&["a@b.test", "c@b.test"], "2001:db8::1"), &host, None),
-            "Received: from client.test ([IPv6:2001:db8::1])\n\tby mx.example with ESMTPS id 001JC3F23D200;\n\
+            received(&envelope(&["a@b.test", "c@b.test"], "2001:db8::1"), Hop { hostname: &hostname, client: None, tls: None }),
+            "Received: from client.test (unknown [IPv6:2001:db8::1])\n\tby mx.example with ESMTPS id 001JC3F23D200;\n\
              \tTue, 03 Mar 2026 10:00:00 +0000\n"
         );
         let forged = Tls { cipher: "x;\n".to_owned() };
-        assert!(!received(&envelope(&[], "::ffff:192.0.2.1"), &host, Some(&forged)).contains("tls"));
+        let hop = Hop { hostname: &hostname, client: None, tls: Some(&forged) };
+        assert!(!received(&envelope(&[], "::ffff:192.0.2.1"), hop).contains("tls"));
     }
 }

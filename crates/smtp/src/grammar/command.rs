@@ -114,12 +114,18 @@ fn alone(rest: &str, command: Command, syntax: &'static str) -> Result<Command, 
     if rest.is_empty() { Ok(command) } else { Err(CommandError::Syntax(syntax)) }
 }
 
-/// What a client calls itself. Many call themselves something that is no domain, so whatever can stand in a header without
-/// being taken for something else is good enough: names with underscores, single words, bare addresses.
+/// What a client calls itself. Many call themselves something that is no domain, such as the name that somebody gave his
+/// computer, and their mail is good. What would mean something in a header is replaced by `?`.
 fn client_name(text: &str) -> Option<String> {
-    let bare = text.strip_prefix('[').map_or(Some(text), |rest| rest.strip_suffix(']'))?;
-    let good = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
-    (!bare.is_empty() && text.len() <= 255 && bare.bytes().all(good)).then(|| text.to_owned())
+    if text.is_empty() || text.len() > 255 || text.contains(' ') {
+        return None;
+    }
+    let harmless = |c: char| if c.is_ascii_alphanumeric() || "-._:".contains(c) { c } else { '?' };
+    let safe = |name: &str| name.chars().map(harmless).collect::<String>();
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => Some(format!("[{}]", safe(address))),
+        None => Some(safe(text)),
+    }
 }
 
 /// What follows `FROM:` or `TO:`, in any case.
@@ -252,10 +258,14 @@ mod tests {
 
     #[test]
     fn client_names_that_cannot_disturb_a_header() {
-        for name in ["a", "my_pc", "192.0.2.1", "[192.0.2.1]", "a.b-c.test", "-", "localhost."] {
-            check(&format!("EHLO {name}"), "Ehlo");
+        for name in ["a", "my_pc", "192.0.2.1", "[192.0.2.1]", "[IPv6:::1]", "a.b-c.test", "-", "localhost."] {
+            check(&format!("EHLO {name}"), &format!("Ehlo({name:?})"));
         }
-        for name in ["", "(){ :; }", "a b", "<script>", "\u{fc}ber.test", "%n%s", "[]", "[x", "a;b", "a\"b"] {
+        check("EHLO B\u{fc}ro-PC", "Ehlo(\"B?ro-PC\")");
+        check("EHLO <script>", "Ehlo(\"?script?\")");
+        check("EHLO [a](b)", "Ehlo(\"?a??b?\")");
+        check("EHLO [(;]", "Ehlo(\"[??]\")");
+        for name in ["", "(){ :; }", "a b"] {
             check(&format!("EHLO {name}"), "501");
         }
         check(&format!("EHLO {}", "x".repeat(256)), "501");

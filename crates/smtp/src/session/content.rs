@@ -9,6 +9,7 @@ use crate::Now;
 use crate::decode::Decoder;
 use crate::effect::{Effect, Refusal};
 use crate::message::{Message, PIECE};
+use crate::trace::{self, Hop};
 
 impl Session {
     /// Opens a message, for DATA or for a first chunk.
@@ -16,7 +17,8 @@ impl Session {
         let Some(envelope) = self.envelope(now) else { return };
         let decoder = if chunk.is_some() { Decoder::plain() } else { Decoder::dotted() };
         let announced = self.transaction.as_ref().and_then(|transaction| transaction.size);
-        let message = Message::new(&envelope, decoder, &self.settings, self.peer.tls.as_ref(), announced);
+        let hop = Hop { hostname: &self.settings.hostname, client: self.verified_name.as_ref(), tls: self.peer.tls.as_ref() };
+        let message = Message::new(&trace::received(&envelope, hop), decoder, &self.settings.limits, announced);
         self.effects.push_back(Effect::Begin(Box::new(envelope)));
         self.question = Some(Question::Begin(Box::new(message), chunk));
     }

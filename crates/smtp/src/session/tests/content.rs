@@ -99,6 +99,20 @@ fn a_connection_that_is_lost_leaves_nothing_half_done() {
 }
 
 #[test]
+fn a_message_that_opens_while_its_client_goes_is_dropped() {
+    let mut lab = ready();
+    lab.session.receive(b"DATA\r\n");
+    while let Some(effect) = lab.session.next(lab.now) {
+        let opens = matches!(effect, Effect::Begin(_));
+        lab.act(effect);
+        if opens {
+            lab.session.hang_up();
+        }
+    }
+    assert!(lab.open.is_none() && lab.log.len() == 2, "{:?}", lab.log);
+}
+
+#[test]
 fn a_message_that_is_complete_is_finished_without_its_client() {
     let mut lab = ready();
     lab.talk("C: DATA\nS: 354");

@@ -126,3 +126,12 @@ fn the_greeting_waits_for_strangers_only() {
     };
     assert!(!greets(Role::Relay, false) && greets(Role::Relay, true) && greets(Role::Submission, false));
 }
+
+#[test]
+fn replies_have_to_be_taken_within_the_time_for_a_command() {
+    let mut lab = Lab::greeted(|limits| limits.command_timeout = Duration::from_secs(8));
+    lab.session.receive(b"NOOP\r\n");
+    assert!(matches!(lab.session.next(lab.now), Some(Effect::Write(_))));
+    assert_eq!(lab.session.deadline(), lab.now.instant + Duration::from_secs(8));
+    lab.talk("T: 7999\nT: 1\nS: 421");
+}
