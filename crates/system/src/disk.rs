@@ -127,6 +127,12 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// As `utimensat(2)`.
     fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()>;
+
+    /// A number that is the same as long as nothing written can have been lost for want of a sync: the machine's boot. It
+    /// tells a restart of the process from one of the machine. `None` if that is not known.
+    fn boot(&self) -> Option<u128> {
+        None
+    }
 }
 
 /// An open file.

@@ -92,6 +92,11 @@ impl Disk for HostDisk {
         };
         Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
     }
+
+    fn boot(&self) -> Option<u128> {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+    }
 }
 
 fn kind(file_type: fs::FileType) -> Kind {
@@ -146,5 +151,10 @@ mod tests {
         let path = folder.path().join("fifo");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
         assert_eq!(HostDisk.open(&path, Create::Read).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn the_boot_does_not_change_while_the_machine_runs() {
+        assert_eq!(HostDisk.boot(), HostDisk.boot());
     }
 }
