@@ -221,10 +221,8 @@ mod tests {
 
     fn check(value: &str, expected: &str) {
         let show = |part: Option<Vec<u8>>| part.map_or("-".to_owned(), |text| String::from_utf8_lossy(&text).into_owned());
-        let seen: Vec<_> = addresses(value.as_bytes())
-            .into_iter()
-            .map(|a| [a.name, a.route, a.mailbox, a.host].map(show).join("|"))
-            .collect();
+        let seen: Vec<_> =
+            addresses(value.as_bytes()).into_iter().map(|a| [a.name, a.route, a.mailbox, a.host].map(show).join("|")).collect();
         assert_eq!(seen.join(" "), expected, "{value:?}");
     }
 

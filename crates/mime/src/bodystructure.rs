@@ -65,7 +65,8 @@ impl Writer<'_, '_> {
         wire::string(subtype, self.out);
         self.out.push(b' ');
         self.parameters(&part.content.parameters, part.kind == Kind::Text && part.content.parameter("charset").is_none());
-        for text in [part.content.id.as_deref(), part.content.description.as_deref(), Some(part.content.encoding.as_deref().unwrap_or(b"7bit"))] {
+        let encoding = part.content.encoding.as_deref().filter(|name| !name.is_empty()).unwrap_or(b"7bit");
+        for text in [part.content.id.as_deref(), part.content.description.as_deref(), Some(encoding)] {
             self.out.push(b' ');
             wire::nstring(text, self.out);
         }

@@ -21,7 +21,7 @@ pub struct Content {
     pub id: Option<Vec<u8>>,
     /// `Content-Description`, encoded words as they stand.
     pub description: Option<Vec<u8>>,
-    /// `Content-Transfer-Encoding`, if it is one word.
+    /// `Content-Transfer-Encoding`; empty if it is not one word.
     pub encoding: Option<Vec<u8>>,
     /// `Content-MD5`.
     pub md5: Option<Vec<u8>>,
@@ -53,7 +53,7 @@ impl Content {
         let value = header::bounded(field.value);
         match name {
             b"type" if self.media.is_none() => self.read_type(value),
-            b"transfer-encoding" if self.encoding.is_none() => self.encoding = single_token(value),
+            b"transfer-encoding" if self.encoding.is_none() => self.encoding = Some(single_token(value)),
             b"disposition" if self.disposition.is_none() => self.disposition = disposition(value),
             b"language" if self.language.is_empty() => self.language = languages(value),
             b"id" => text(&mut self.id),
@@ -68,10 +68,12 @@ impl Content {
         let mut lex = Lexer::new(value);
         let (mut kind, mut subtype) = (Vec::new(), Vec::new());
         let read = media_type(&mut lex, &mut kind, &mut subtype);
-        self.media = Some((kind, subtype));
-        if read == Ok(true) {
+        if lex.more() && !(read.is_ok() && lex.at(b';')) {
+            (kind, subtype) = (Vec::new(), Vec::new());
+        } else {
             self.parameters = parameters(&mut lex);
         }
+        self.media = Some((kind, subtype));
     }
 
     /// Whether the type is `kind`, and the subtype `subtype` unless that is empty; without case.
@@ -99,13 +101,11 @@ fn media_type(lex: &mut Lexer<'_>, kind: &mut Vec<u8>, subtype: &mut Vec<u8>) ->
     lex.token(subtype)
 }
 
-/// The one word that a field must consist of.
-fn single_token(value: &[u8]) -> Option<Vec<u8>> {
+/// The one word that a field must consist of; empty if it does not.
+fn single_token(value: &[u8]) -> Vec<u8> {
     let mut lex = Lexer::new(value);
     let mut token = Vec::new();
-    lex.skip().ok()?;
-    let more = lex.token(&mut token).ok()?;
-    (!more && !token.is_empty()).then_some(token)
+    if lex.skip().is_ok() && lex.token(&mut token) == Ok(false) { token } else { Vec::new() }
 }
 
 fn disposition(value: &[u8]) -> Option<(Vec<u8>, Vec<Parameter>)> {
@@ -210,19 +210,15 @@ fn join(base: Vec<u8>, mut pieces: Vec<Piece>, out: &mut Vec<Parameter>) {
     }
     let written = pieces[0].name.iter().position(|&b| b == b'*').unwrap_or(base.len());
     let name = pieces[0].name[..written].to_vec();
-    let mut label = None;
+    let charset = if pieces[0].extended { charset_of(&pieces[0].value) } else { None };
     let mut value = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
-        let mut text = &piece.value[..];
-        if at == 0 && piece.extended {
-            if let Some((charset, rest)) = charset_of(text) {
-                label = Some(charset.to_vec());
-                text = rest;
-            }
-        }
-        if piece.extended { percent_decode(text, &mut value) } else { value.extend_from_slice(text) }
+        let text = charset.filter(|_| at == 0).map_or(&piece.value[..], |(_, rest)| rest);
+        if piece.extended && charset.is_some() { percent_decode(text, &mut value) } else { value.extend_from_slice(text) }
     }
-    let value = label.map_or_else(|| value.clone(), |label| charset::to_utf8(&label, &value).into_owned().into_bytes());
+    if let Some((label, _)) = charset {
+        value = charset::to_utf8(label, &value).into_owned().into_bytes();
+    }
     out.push((name, value));
 }
 
@@ -271,6 +267,8 @@ mod tests {
         check("text/plain; charset=utf-8", "text/plain charset=utf-8");
         check("TEXT (x) / (y) Html ; a (b) = \"c\\\"d\"; e=f g; h=i", "TEXT/Html a=c\"d e=f h=i");
         check("text", "text/");
+        check("text; a=b", "/");
+        check("text/plain a=b; c=d", "/");
         check("text/plain;; a=b; c=d", "text/plain c=d");
         check("text/plain; a; b=", "text/plain");
         check("a/b; x=1; X=2", "a/b x=1");
@@ -284,6 +282,7 @@ mod tests {
         check("a/b; n*0*=iso-8859-1'de'%fc; n*1=\"%41\"; n*2*=%41", "a/b n=ü%41A");
         check("a/b; n*0=x; n*2=y", "a/b n*0=x n*2=y");
         check("a/b; n*=utf-8''x; n=y", "a/b n=y");
-        check("a/b; n*=%zz%4", "a/b n=%zz%4");
+        check("a/b; n*=''%zz%4", "a/b n=%zz%4");
+        check("a/b; n*=%41", "a/b n=%41");
     }
 }

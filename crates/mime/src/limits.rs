@@ -28,3 +28,12 @@ pub const BOUNDARY: usize = 80;
 /// Comments and quoted strings without end in one field, after which the rest of it is not read. Each may cost a look
 /// at the whole field, so their number must not grow with it.
 pub const BROKEN: usize = 16;
+
+/// Octets of a decoded subject that sorting and threading look at.
+pub const SUBJECT: usize = 4096;
+
+/// Octets of an address or a name that sorting looks at.
+pub const SORT_KEY: usize = 512;
+
+/// How far up a thread is searched for a loop before the link in question is left out.
+pub const THREAD_DEPTH: usize = 10_000;

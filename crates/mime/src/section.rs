@@ -104,12 +104,11 @@ impl<'a> Structure<'a> {
             Text::Mime => Cow::Borrowed(self.header(part)),
             Text::Header => Cow::Borrowed(message.map_or(b"", |message| self.header(message))),
             Text::Text => Cow::Borrowed(message.map_or(b"", |message| self.body(message))),
-            Text::Fields(names) => message.map_or(Cow::Borrowed(b""), |message| {
-                Cow::Owned(header::pick(self.header(message), top, |name| named(names, name)))
-            }),
-            Text::FieldsNot(names) => message.map_or(Cow::Borrowed(b""), |message| {
-                Cow::Owned(header::pick(self.header(message), false, |name| !named(names, name)))
-            }),
+            Text::Fields(names) => {
+                message.map_or(Cow::Borrowed(b""), |message| Cow::Owned(header::pick(self.header(message), top, |name| named(names, name))))
+            }
+            Text::FieldsNot(names) => message
+                .map_or(Cow::Borrowed(b""), |message| Cow::Owned(header::pick(self.header(message), false, |name| !named(names, name)))),
         }
     }
 

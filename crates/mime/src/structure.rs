@@ -169,10 +169,10 @@ impl<'a> Parser<'a> {
     }
 
     fn line(&mut self, line: &[u8], here: Mark, next: Mark) {
-        if let Some(text) = line.strip_prefix(b"--") {
-            if let Some((index, last)) = self.find_boundary(text) {
-                return self.boundary(index, last, here, next);
-            }
+        if let Some(text) = line.strip_prefix(b"--")
+            && let Some((index, last)) = self.find_boundary(text)
+        {
+            return self.boundary(index, last, here, next);
         }
         if self.in_header() && blank_line(line).is_some() {
             self.end_header(next);

@@ -94,8 +94,7 @@ pub(crate) fn text(raw: &[u8]) -> Value {
         let digest: String = Sha256::digest(raw).iter().map(|b| format!("{b:02x}")).collect();
         return json!({"size": raw.len(), "sha256": digest, "head": head});
     }
-    std::str::from_utf8(raw)
-        .map_or_else(|_| json!({"latin1": raw.iter().map(|&b| char::from(b)).collect::<String>()}), |text| json!(text))
+    std::str::from_utf8(raw).map_or_else(|_| json!({"latin1": raw.iter().map(|&b| char::from(b)).collect::<String>()}), |text| json!(text))
 }
 
 /// Lists, numbers, strings and NIL, with no meaning added.
@@ -117,7 +116,8 @@ fn lower(value: Value) -> Value {
 
 fn pairs(item: &Item) -> Value {
     let Item::List(list) = item else { return plain(item) };
-    let mut out: Vec<Value> = list.chunks(2).filter(|two| two.len() == 2).map(|two| json!([lower(plain(&two[0])), plain(&two[1])])).collect();
+    let mut out: Vec<Value> =
+        list.chunks(2).filter(|two| two.len() == 2).map(|two| json!([lower(plain(&two[0])), plain(&two[1])])).collect();
     out.sort_by_key(ToString::to_string);
     Value::Array(out)
 }
