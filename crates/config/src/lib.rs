@@ -12,6 +12,7 @@ mod value;
 
 // One file for each section; register it here, below in `pub use`, and in `config!` in load.rs.
 mod auth;
+mod filter;
 mod imap;
 mod journal;
 mod mailbox;
@@ -21,6 +22,7 @@ mod server;
 mod smtp;
 
 pub use auth::Auth;
+pub use filter::Filter;
 pub use imap::Imap;
 pub use journal::Journal;
 pub use load::{Config, Described, Problem};

@@ -63,6 +63,7 @@ config! {
     auth: crate::Auth,
     imap: crate::Imap,
     smtp: crate::Smtp,
+    filter: crate::Filter,
     journal: crate::Journal,
     queue: crate::Queue,
     maildir: crate::Maildir,

@@ -281,7 +281,8 @@ pub trait Selected: Send {
     /// Whether flags can be changed and messages expunged.
     fn read_only(&self) -> bool;
 
-    /// The mailbox's counts as of the last poll.
+    /// The mailbox's counts as of the last poll. All changes up to its `highest_modseq` were told: while expunges are kept
+    /// back, it is below the first of them (a client that remembers it must not miss them, RFC 7162 section 6).
     fn status(&self) -> Status;
 
     /// All keywords of the mailbox; a message's bits refer to this order. At most 64. It only ever grows.
@@ -295,6 +296,22 @@ pub trait Selected: Send {
 
     /// What is known of a message of the view. Of an expunged one that was not told yet, the last known state.
     fn meta(&self, uid: Uid) -> Option<Meta>;
+
+    /// [`Selected::meta`] of many messages of the view, ascending, in their order; what is not known is left out. Stores
+    /// that take a lock for each answer should take it once here: `FETCH 1:* (FLAGS)` goes through this.
+    fn each_meta(&self, uids: &[Uid], visit: &mut dyn FnMut(&Meta)) {
+        for uid in uids {
+            if let Some(meta) = self.meta(*uid) {
+                visit(&meta);
+            }
+        }
+    }
+
+    /// The sequence number of the first message without `\Seen`, if there is one.
+    fn first_unseen(&self) -> Option<u32> {
+        let unseen = |uid: &Uid| self.meta(*uid).is_some_and(|meta| !meta.flags.has(mail::Flag::Seen));
+        self.uids().iter().position(unseen).map(|at| at as u32 + 1)
+    }
 
     /// Brings the view up to date. `expunges` is false while sequence numbers must not change
     /// (during FETCH, STORE and SEARCH by sequence number); expunges are then kept for a later poll.

@@ -1,0 +1,182 @@
+//! FETCH (RFC 3501 section 6.4.5) with CHANGEDSINCE and VANISHED (RFC 7162), BINARY (RFC 3516) and SAVEDATE (RFC 8514).
+//!
+//! The items are read in `items`. What the mailbox knows by itself is written in `light`, in one tight loop over many
+//! messages; whatever needs a message's content is written in `heavy`, one message after the other. Either stops when the
+//! output is full and goes on later: sequence numbers do not change while a FETCH runs.
+
+mod heavy;
+mod items;
+mod light;
+
+use mail::search::Key;
+use mail::{Flag, Flags, ModSeq, Uid, UidSet};
+
+use crate::content::Need;
+use crate::core::{Core, Next, Outcome, Progress, Task};
+use crate::frame::Input;
+use crate::parse::{Cursor, Parse, Syntax};
+use crate::reply::Reply;
+use crate::sequence::{Numbers, positions, uids_at};
+use crate::store::{StoreChange, StoreMode};
+pub(crate) use items::Item;
+
+/// Only what changed since.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    modseq: ModSeq,
+    /// Tell what vanished since, too.
+    vanished: bool,
+}
+
+/// FETCH and UID FETCH.
+pub(crate) fn fetch(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
+    cursor.space()?;
+    let numbers = Numbers::parse(cursor)?;
+    cursor.space()?;
+    let mut items = items::parse(cursor)?;
+    let since = if cursor.take(b' ') && !cursor.at_end() { Some(modifiers(cursor)?) } else { None };
+    cursor.end()?;
+    if since.is_some_and(|since| since.vanished) && !(core.uid && core.enabled.qresync) {
+        return Err(Reply::bad("VANISHED needs UID FETCH and QRESYNC"));
+    }
+    if core.uid && !items.contains(&Item::Uid) {
+        items.insert(0, Item::Uid);
+    }
+    if since.is_some() && !items.contains(&Item::ModSeq) {
+        items.push(Item::ModSeq);
+    }
+    let uid = core.uid;
+    let open = core.open()?;
+    let uids = open.view.uids();
+    let mut sequence = if uid { numbers.positions(uids, &open.saved) } else { numbers.sequence(uids, &open.saved)? };
+    if items.contains(&Item::ModSeq) {
+        core.enable_condstore();
+    }
+    if let Some(since) = since {
+        sequence = changed(core, &numbers, &sequence, since)?;
+    }
+    let mut task = Fetch::new(items, &sequence, Reply::ok("Fetch completed."));
+    if task.items.iter().any(Item::sets_seen) {
+        task.seen = see(core, &sequence)?;
+    }
+    Ok(Next::Task(Box::new(task)))
+}
+
+/// `(CHANGEDSINCE n VANISHED)`
+fn modifiers(cursor: &mut Cursor<'_>) -> Parse<Since> {
+    let (mut modseq, mut vanished) = (None, false);
+    cursor.list(|cursor| {
+        let word = cursor.word()?;
+        if word.eq_ignore_ascii_case(b"CHANGEDSINCE") {
+            cursor.space()?;
+            modseq = Some(cursor.number()?);
+        } else if word.eq_ignore_ascii_case(b"VANISHED") {
+            vanished = true;
+        } else {
+            return Err(Syntax("Unknown FETCH modifier"));
+        }
+        Ok(())
+    })?;
+    let modseq = modseq.ok_or(Syntax("Missing CHANGEDSINCE"))?;
+    Ok(Since { modseq, vanished })
+}
+
+/// The messages of a set that changed since, after telling which of it vanished.
+fn changed(core: &mut Core, numbers: &Numbers, sequence: &UidSet, since: Since) -> Result<UidSet, Reply> {
+    let (open, out) = core.open_and_out()?;
+    if since.vanished {
+        // What was expunged at the end of the mailbox is beyond its last message, but within `*`.
+        let last = open.view.status().uid_next.saturating_sub(1);
+        let gone = open.view.vanished(since.modseq, Some(&numbers.uid_set(&[last], &open.saved, last)));
+        if !gone.is_empty() {
+            out.text("* VANISHED (EARLIER) ");
+            out.set(&gone);
+            out.end();
+        }
+    }
+    let uids = uids_at(sequence, open.view.uids()).into_iter().collect();
+    let key = Key::And(vec![Key::Uids(uids), Key::ModSeq(since.modseq.saturating_add(1))]);
+    let found: UidSet = open.view.search(&key)?.into_iter().collect();
+    Ok(positions(&found, open.view.uids()))
+}
+
+/// Sets `\Seen` where it is missing, and gives those messages, ascending.
+fn see(core: &mut Core, sequence: &UidSet) -> Result<Vec<Uid>, Reply> {
+    let (open, out) = core.open_and_out()?;
+    if open.view.read_only() {
+        return Ok(Vec::new());
+    }
+    let mut unseen = Vec::new();
+    open.view.each_meta(&uids_at(sequence, open.view.uids()), &mut |meta| {
+        if !meta.flags.has(Flag::Seen) {
+            unseen.push(meta.uid);
+        }
+    });
+    if !unseen.is_empty() {
+        let flags = Flags::NONE.with(Flag::Seen, true);
+        let change = StoreChange { mode: StoreMode::Add, flags, keywords: &[], unchanged_since: None, silent: true };
+        open.view.store(&unseen, &change)?;
+        open.learn_all(out);
+    }
+    Ok(unseen)
+}
+
+/// A FETCH on its way.
+pub(crate) struct Fetch {
+    items: Vec<Item>,
+    need: Need,
+    /// Ranges of sequence numbers that are still to be answered, the next one last.
+    ranges: Vec<(u32, u32)>,
+    /// Messages whose `\Seen` this FETCH has set: their flags are told even if they were not asked for.
+    seen: Vec<Uid>,
+    message: Option<heavy::Message>,
+    /// A buffer for messages, used again and again.
+    scratch: Vec<u8>,
+    /// Something could not be answered.
+    failure: Option<Reply>,
+    reply: Reply,
+}
+
+impl Fetch {
+    /// A FETCH of these messages, which ends with this reply.
+    pub(crate) fn new(items: Vec<Item>, sequence: &UidSet, reply: Reply) -> Self {
+        let need = items.iter().map(Item::need).max().unwrap_or(Need::Nothing);
+        let ranges = sequence.ranges().iter().rev().copied().collect();
+        Self { items, need, ranges, seen: Vec::new(), message: None, scratch: Vec::new(), failure: None, reply }
+    }
+
+    /// Takes at most `count` sequence numbers off the front.
+    fn take(&mut self, count: u32) -> Option<(u32, u32)> {
+        let (first, last) = self.ranges.pop()?;
+        let end = last.min(first.saturating_add(count - 1));
+        if end < last {
+            self.ranges.push((end + 1, last));
+        }
+        Some((first, end))
+    }
+}
+
+impl Task for Fetch {
+    fn run(&mut self, core: &mut Core, _input: &mut Input) -> Progress {
+        loop {
+            if core.full() {
+                return Progress::Full;
+            }
+            if core.leaving {
+                return Progress::Starved;
+            }
+            if let Some(message) = self.message.take() {
+                self.message = message.go_on(core, self);
+                continue;
+            }
+            let batch = if self.need == Need::Nothing { light::BATCH } else { 1 };
+            let Some((first, last)) = self.take(batch) else { break };
+            if self.need == Need::Nothing {
+                light::write(core, &self.items, first, last);
+            } else {
+                self.message = heavy::begin(core, self, first);
+            }
+        }
+        Progress::Done(self.failure.take().unwrap_or_else(|| self.reply.clone()))
+    }
+}
