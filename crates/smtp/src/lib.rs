@@ -1,4 +1,5 @@
-//! SMTP: the wire grammar, the receiving session and the admission of clients, without I/O.
+//! SMTP: the wire grammar, the receiving session, the admission of clients, and the sending session ([`client`]), without
+//! I/O.
 //!
 //! A [`Session`] takes octets and the time, and gives [`Effect`]s: write this, check that recipient, begin a message,
 //! here is a piece of it, make it durable. It knows no socket, no file, no accounts and no aliases; the driver does what
@@ -11,6 +12,7 @@
 //! A message with NUL octets is taken as it is: whoever sends it on must know that some servers drop them.
 
 mod admission;
+pub mod client;
 mod decode;
 mod effect;
 mod frame;
