@@ -11,6 +11,7 @@ mod sample;
 mod value;
 
 // One file for each section; register it here, below in `pub use`, and in `config!` in load.rs.
+mod alias;
 mod auth;
 mod filter;
 mod imap;
@@ -21,6 +22,7 @@ mod queue;
 mod server;
 mod smtp;
 
+pub use alias::Alias;
 pub use auth::Auth;
 pub use filter::Filter;
 pub use imap::Imap;

@@ -60,6 +60,7 @@ macro_rules! config {
 
 config! {
     server: crate::Server,
+    alias: crate::Alias,
     auth: crate::Auth,
     imap: crate::Imap,
     smtp: crate::Smtp,
