@@ -1,0 +1,136 @@
+//! The states of a recipient.
+//!
+//! ```text
+//!             take                delivered
+//!   Ready ------------> Delivering ------------> Done
+//!     ^ ^                |      |
+//!     | |  its time comes|      | failed
+//!     | +---- Deferred <-+      v
+//!     +--------------------- Held            (retry, release)
+//! ```
+//!
+//! A message leaves the queue when all its recipients are done. After a crash, `Delivering` is `Ready` again: whoever delivers
+//! does so under a name that the message's id decides, and finds what is there already.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use journal::{Body, EntryId};
+use mail::{Envelope, MessageId};
+
+/// How far a recipient is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It waits for a worker.
+    Ready,
+    /// A worker has it.
+    Delivering,
+    /// It was tried in vain and is tried again.
+    Deferred {
+        /// When, in microseconds since 1970.
+        until: u64,
+        /// What stood in the way.
+        reason: String,
+    },
+    /// It waits for the admin: he put it off, or it cannot be delivered and its sender cannot be told.
+    Held {
+        /// Why.
+        reason: String,
+    },
+    /// It has its message.
+    Done,
+}
+
+/// Where a message's content is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In the journal.
+    Journal(EntryId, Body),
+    /// In a file of the queue's folder; the content begins at this offset.
+    Spool(u64),
+}
+
+/// A message on its way.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) place: Place,
+    pub(crate) progress: Vec<Progress>,
+    pub(crate) tries: Vec<u32>,
+    /// It may have been delivered before a crash.
+    pub(crate) doubtful: bool,
+}
+
+impl Message {
+    pub(crate) fn new(envelope: Envelope, place: Place) -> Self {
+        let count = envelope.recipients.len();
+        Self { envelope: Arc::new(envelope), place, progress: vec![Progress::Ready; count], tries: vec![0; count], doubtful: false }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.progress.iter().all(|progress| *progress == Progress::Done)
+    }
+}
+
+/// A recipient of a message, by its number in the envelope.
+pub(crate) type Way = (MessageId, u32);
+
+/// All messages, and who is next.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) messages: HashMap<MessageId, Message>,
+    pub(crate) ready: VecDeque<Way>,
+    /// Those that are put off, soonest first.
+    pub(crate) timers: BTreeSet<(u64, MessageId, u32)>,
+    pub(crate) closed: bool,
+}
+
+impl State {
+    /// Puts a message in, with every recipient where its progress says.
+    pub(crate) fn insert(&mut self, message: Message) {
+        let id = message.envelope.id;
+        for (number, progress) in (0..).zip(&message.progress) {
+            match progress {
+                Progress::Ready | Progress::Delivering => self.ready.push_back((id, number)),
+                Progress::Deferred { until, .. } => drop(self.timers.insert((*until, id, number))),
+                Progress::Held { .. } | Progress::Done => {}
+            }
+        }
+        self.messages.insert(id, message);
+    }
+
+    /// The next recipient that is due.
+    pub(crate) fn next(&mut self, now: u64) -> Option<Way> {
+        while let Some((until, id, number)) = self.timers.first().copied().filter(|(until, ..)| *until <= now) {
+            self.timers.remove(&(until, id, number));
+            self.set(id, number, Progress::Ready);
+        }
+        // What was held or deleted while it waited is passed over.
+        while let Some((id, number)) = self.ready.pop_front() {
+            if self.progress(id, number) == Some(&Progress::Ready) {
+                self.set(id, number, Progress::Delivering);
+                return Some((id, number));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn progress(&self, id: MessageId, number: u32) -> Option<&Progress> {
+        self.messages.get(&id)?.progress.get(number as usize)
+    }
+
+    /// Moves a recipient to a state, and into the list that belongs to it.
+    pub(crate) fn set(&mut self, id: MessageId, number: u32, to: Progress) {
+        let Some(message) = self.messages.get_mut(&id) else { return };
+        let Some(progress) = message.progress.get_mut(number as usize) else { return };
+        match &to {
+            Progress::Ready => self.ready.push_back((id, number)),
+            Progress::Deferred { until, .. } => drop(self.timers.insert((*until, id, number))),
+            Progress::Delivering | Progress::Held { .. } | Progress::Done => {}
+        }
+        let from = std::mem::replace(progress, to);
+        if let Progress::Deferred { until, .. } = from {
+            self.timers.remove(&(until, id, number));
+        }
+    }
+}
