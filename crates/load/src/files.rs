@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Arguments {
     /// The Maildir, or a plain folder.
     folder: PathBuf,
-    /// How many files are to be in its new/ and cur/ (or in itself).
+    /// How many files are to be in its new/ and cur/, or in itself if it has not both.
     count: u64,
     /// Give up after this many seconds.
     #[arg(long, default_value_t = 600)]
@@ -45,13 +45,10 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Starts to watch. A Maildir that does not exist yet is made.
+    /// Starts to watch. The folders must exist.
     pub(crate) fn start(folders: &[PathBuf]) -> Result<Self, Error> {
         let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(|errno| Error::io("inotify", errno.into()))?;
-        let mut leaves = Vec::new();
-        for folder in folders {
-            leaves.extend(leaf_folders(folder)?);
-        }
+        let leaves: Vec<PathBuf> = folders.iter().flat_map(|folder| leaf_folders(folder)).collect();
         for leaf in &leaves {
             add_watch(&inotify, leaf, WatchFlags::CREATE | WatchFlags::MOVED_TO)
                 .map_err(|errno| Error::io(leaf.display().to_string(), errno.into()))?;
@@ -108,16 +105,10 @@ impl Watch {
     }
 }
 
-/// `new` and `cur` of a Maildir, which is made if need be; a folder that exists and is no Maildir stands for itself.
-fn leaf_folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+/// `new` and `cur` of a Maildir; a folder that is no Maildir stands for itself. None is made here: it would be ours, not the account's.
+fn leaf_folders(folder: &Path) -> Vec<PathBuf> {
     let leaves = ["new", "cur"].map(|name| folder.join(name));
-    if folder.is_dir() && !leaves.iter().any(|leaf| leaf.is_dir()) {
-        return Ok(vec![folder.to_owned()]);
-    }
-    for leaf in &leaves {
-        fs::create_dir_all(leaf).map_err(|source| Error::io(leaf.display().to_string(), source))?;
-    }
-    Ok(leaves.to_vec())
+    if leaves.iter().all(|leaf| leaf.is_dir()) { leaves.to_vec() } else { vec![folder.to_owned()] }
 }
 
 fn count(folders: &[PathBuf]) -> Result<u64, Error> {
@@ -138,6 +129,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (new, cur) = (root.path().join("new"), root.path().join("cur"));
         fs::create_dir_all(&new).unwrap();
+        fs::create_dir_all(&cur).unwrap();
         fs::write(new.join("old"), "").unwrap();
         let watch = Watch::start(&[root.path().to_owned()]).unwrap();
         let waiting = std::thread::spawn(move || watch.wait(50, Duration::from_secs(20)));

@@ -116,7 +116,7 @@ fn write_file(arguments: &Arguments, folder: &Path, number: u64) -> std::io::Res
     let text = message::with_bare_line_ends(&wide);
     let date = message::date(number);
     let flags = ["", "S", "S", "S", "RS", "FS", "S", "S"][usize::try_from(number % 8).unwrap_or(0)];
-    let name = format!("{date}.M{}P1Q{number}.load,S={},W={}:2,{flags}", number % 1_000_000, text.len(), wide.len());
+    let name = format!("{date}.M{}P{}Q{number}.load,S={},W={}:2,{flags}", number % 1_000_000, arguments.seed, text.len(), wide.len());
     let mut file = File::create(folder.join("cur").join(name))?;
     file.write_all(&text)?;
     file.set_modified(UNIX_EPOCH + Duration::from_secs(date))?;

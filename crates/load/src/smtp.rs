@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Messages in all.
     #[arg(long, default_value_t = 100)]
     messages: u64,
+    /// Begin no further message after this many seconds.
+    #[arg(long, default_value_t = 3600.0)]
+    seconds: f64,
     /// Octets of each message, headers included.
     #[arg(long, default_value_t = 4096)]
     size: usize,
@@ -65,6 +68,7 @@ struct Job {
     arguments: Arguments,
     target: Target,
     next: AtomicU64,
+    until: Instant,
     body: Vec<u8>,
     tally: Tally,
 }
@@ -76,7 +80,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Report, Error> {
     let watch = if arguments.until_in.is_empty() { None } else { Some(Watch::start(&arguments.until_in)?) };
     let body = body(&arguments);
     let (sessions, expected) = (arguments.sessions, arguments.until_count.unwrap_or(arguments.messages));
-    let job = Arc::new(Job { arguments, target, next: AtomicU64::new(0), body, tally: Tally::start() });
+    let until = Instant::now() + Duration::from_secs_f64(arguments.seconds.clamp(0.0, 86_400.0));
+    let job = Arc::new(Job { arguments, target, next: AtomicU64::new(0), until, body, tally: Tally::start() });
     let arrival = watch.map(|watch| tokio::task::spawn_blocking(move || watch.wait(expected, patience)));
     let running: Vec<_> = (0..sessions).map(|_| tokio::spawn(session(Arc::clone(&job)))).collect();
     for session in running {
@@ -112,10 +117,10 @@ fn first(arguments: &Arguments) -> &str {
 }
 
 impl Job {
-    /// The number of the next message, or None when all are taken.
+    /// The number of the next message, or None when all are taken or the time is over.
     fn ticket(&self) -> Option<u64> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        (number < self.arguments.messages).then_some(number)
+        (number < self.arguments.messages && Instant::now() < self.until).then_some(number)
     }
 
     /// Header and, if it is small, the body and the final dot.

@@ -1,0 +1,46 @@
+"""Whether a cost grows with the mailbox: delivery, flag change, expunge and notice in mailboxes of 1,000 to 1,000,000 messages."""
+import shutil
+
+from .sides import HOSTNAME, Pillarbox, imap
+from .tools import Failed, load, say
+
+SIZES = [1_000, 10_000, 100_000, 1_000_000]
+# A row that grows more than this is a defect.
+BOUND = 1.5
+
+
+def measure(folder, quick):
+    """For each work: microseconds (median of one operation) by mailbox size."""
+    if not Pillarbox.there():
+        return {}
+    sizes = SIZES[:2] if quick else SIZES
+    folder.mkdir(parents=True, exist_ok=True)
+    side = Pillarbox(folder / "o", [f"g{size}" for size in sizes])
+    found = {}
+    try:
+        side.start()
+        for size in sizes:
+            say(f"  growth: {size}")
+            load("fill", "--maildir", side.maildir(f"g{size}"), "--messages", size, "--size", 1024)
+            for work, microseconds in operations(side, f"g{size}", 1 if quick else 3):
+                found.setdefault(work, {})[size] = microseconds
+    except Failed as error:
+        say(f"  growth: {error}")
+    finally:
+        side.drop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def operations(side, user, seconds):
+    imap(side, user, "--work", "open", "--count", 1, "--patience", 600)
+    side.settle()
+    smtp = load("smtp", "--to", side.port("smtp"), "--messages", 1000 if seconds > 1 else 100, "--per-connection", 0, "--rcpt",
+                f"{user}@{HOSTNAME}", "--until-in", side.maildir(user))
+    yield "delivery, accept to file", smtp["seconds"] / smtp["done"] * 1e6
+    side.settle()
+    for name, work in (("flag change", "store"), ("expunge", "expunge"), ("append", "append")):
+        report = imap(side, user, "--work", work, "--seconds", seconds, "--count", 500)
+        yield name, report["latency_us"][work]["p50"]
+    report = imap(side, user, "--work", "idle-latency", "--smtp", side.port("smtp"), "--rcpt", f"{user}@{HOSTNAME}", "--count", 200)
+    yield "notice in IDLE", report["latency_us"]["idle-latency"]["p50"]
