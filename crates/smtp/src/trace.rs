@@ -18,6 +18,8 @@ pub(crate) struct Hop<'a> {
     /// The client's name in the DNS, if that was verified.
     pub(crate) client: Option<&'a Domain>,
     pub(crate) tls: Option<&'a Tls>,
+    /// The time in seconds since 1970. Not taken from the id, which is pushed ahead where the clock stands still.
+    pub(crate) seconds: u64,
 }
 
 /// The header of a message that came now, with LF line ends. The recipient is named only if there is no other, who would
@@ -39,7 +41,7 @@ pub(crate) fn received(envelope: &Envelope, hop: Hop<'_>) -> String {
     if let Some(tls) = hop.tls.filter(|tls| is_cipher(&tls.cipher)) {
         let _ = write!(text, "\n\ttls {}", tls.cipher);
     }
-    let _ = writeln!(text, ";\n\t{}", date(envelope.id.micros() / 1_000_000));
+    let _ = writeln!(text, ";\n\t{}", date(hop.seconds));
     text
 }
 
@@ -107,19 +109,20 @@ mod tests {
     #[test]
     fn a_single_recipient_is_named_and_several_are_not() {
         let (hostname, client) = ("mx.example".parse().unwrap(), "out.test".parse().unwrap());
+        let seconds = 1_772_532_000;
         let tls = Tls { cipher: "TLS_AES_128_GCM_SHA256".to_owned() };
         assert_eq!(
-            received(&envelope(&["a@b.test"], "127.0.0.1"), Hop { hostname: &hostname, client: Some(&client), tls: Some(&tls) }),
+            received(&envelope(&["a@b.test"], "127.0.0.1"), Hop { hostname: &hostname, client: Some(&client), tls: Some(&tls), seconds }),
             "Received: from client.test (out.test [127.0.0.1])\n\tby mx.example with ESMTPS id 001JC3F23D200\n\tfor <a@b.test>\n\
              \ttls TLS_AES_128_GCM_SHA256;\n\tTue, 03 Mar 2026 10:00:00 +0000\n"
         );
         assert_eq!(
-            received(&envelope(&["a@b.test", "c@b.test"], "2001:db8::1"), Hop { hostname: &hostname, client: None, tls: None }),
+            received(&envelope(&["a@b.test", "c@b.test"], "2001:db8::1"), Hop { hostname: &hostname, client: None, tls: None, seconds }),
             "Received: from client.test (unknown [IPv6:2001:db8::1])\n\tby mx.example with ESMTPS id 001JC3F23D200;\n\
              \tTue, 03 Mar 2026 10:00:00 +0000\n"
         );
         let forged = Tls { cipher: "x;\n".to_owned() };
-        let hop = Hop { hostname: &hostname, client: None, tls: Some(&forged) };
+        let hop = Hop { hostname: &hostname, client: None, tls: Some(&forged), seconds };
         assert!(!received(&envelope(&[], "::ffff:192.0.2.1"), hop).contains("tls"));
     }
 }

@@ -17,7 +17,12 @@ impl Session {
         let Some(envelope) = self.envelope(now) else { return };
         let decoder = if chunk.is_some() { Decoder::plain() } else { Decoder::dotted() };
         let announced = self.transaction.as_ref().and_then(|transaction| transaction.size);
-        let hop = Hop { hostname: &self.settings.hostname, client: self.verified_name.as_ref(), tls: self.peer.tls.as_ref() };
+        let hop = Hop {
+            hostname: &self.settings.hostname,
+            client: self.verified_name.as_ref(),
+            tls: self.peer.tls.as_ref(),
+            seconds: now.micros / 1_000_000,
+        };
         let message = Message::new(&trace::received(&envelope, hop), decoder, &self.settings.limits, announced);
         self.effects.push_back(Effect::Begin(Box::new(envelope)));
         self.question = Some(Question::Begin(Box::new(message), chunk));
