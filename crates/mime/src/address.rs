@@ -123,11 +123,9 @@ impl List<'_> {
             self.route(address)?;
         }
         if !self.lex.at(b'>') {
-            if !self.local(address)? {
-                return Ok(false);
-            }
-            if self.lex.at(b'@') && !self.host(address)? {
-                return Ok(false);
+            self.local(address)?;
+            if self.lex.at(b'@') {
+                self.host(address)?;
             }
         }
         if !self.lex.at(b'>') {
@@ -178,9 +176,11 @@ impl List<'_> {
         Ok(more)
     }
 
-    /// An address without angle brackets. One word alone is a mailbox; several are a name that lacks its address.
+    /// An address without angle brackets. One word alone is a mailbox; several, or one in quotes, are a name that lacks
+    /// its address.
     fn bare(&mut self, address: &mut Address) -> More {
         self.lex.comment.clear();
+        let quoted = self.lex.at(b'"');
         let mut read = self.local(address);
         let with_host = read != Ok(false) && self.lex.at(b'@');
         if with_host {
@@ -191,12 +191,12 @@ impl List<'_> {
         }
         if !self.lex.comment.is_empty() {
             address.name = Some(std::mem::take(&mut self.lex.comment));
-        } else if !with_host && read == Ok(true) {
+        } else if !with_host && read.is_ok() {
             let mut words = address.mailbox.clone().unwrap_or_default();
             let first = words.len();
             words.push(b' ');
-            let more = self.lex.phrase(&mut words);
-            if words.len() > first + 1 {
+            let more = if read == Ok(true) { self.lex.phrase(&mut words) } else { read };
+            if quoted || words.len() > first + 1 {
                 address.mailbox = None;
                 address.name = Some(words);
                 read = more;
@@ -247,7 +247,8 @@ mod tests {
         check("a@b; c@d", "-|-|a|b");
         check("a@b@c", "-|-|a|b");
         check("Group: a@b", "-|-|Group|- -|-|a|b -|-|-|-");
-        check("X <a@b", "X|-|a|b");
+        check("X <a@b", "X|-|a|SYNTAX_ERROR");
+        check("\"Only a name\", c", "Only a name |-|MISSING_MAILBOX|MISSING_DOMAIN -|-|c|MISSING_DOMAIN");
         check("X <a b>", "X|-|a|SYNTAX_ERROR");
         check("Some Body", "Some Body|-|MISSING_MAILBOX|MISSING_DOMAIN");
         check("b@c., .d@e, f..g@h", "-|-|b|MISSING_DOMAIN -|-|.d|e -|-|f..g|h");

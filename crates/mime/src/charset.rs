@@ -58,6 +58,14 @@ pub fn to_utf8<'a>(label: &[u8], text: &'a [u8]) -> Cow<'a, str> {
     }
 }
 
+/// Converts a whole text that is good in that charset.
+pub(crate) fn exactly_to_utf8(label: &[u8], text: &[u8]) -> Option<String> {
+    match find(label) {
+        Charset::Utf8 => String::from_utf8(text.to_vec()).ok(),
+        Charset::Other(encoding) => encoding.decode_without_bom_handling_and_without_replacement(text).map(Cow::into_owned),
+    }
+}
+
 /// Converts a text that comes in pieces.
 pub(crate) struct Converter {
     decoder: Decoder,

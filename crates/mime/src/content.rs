@@ -48,7 +48,7 @@ impl Content {
 
     fn take(&mut self, name: &[u8], field: &Field<'_>) {
         let text = |place: &mut Option<Vec<u8>>| {
-            place.get_or_insert_with(|| field.text().into_owned());
+            place.get_or_insert_with(|| field.joined().into_owned());
         };
         let value = header::bounded(field.value);
         match name {
@@ -211,15 +211,15 @@ fn join(base: Vec<u8>, mut pieces: Vec<Piece>, out: &mut Vec<Parameter>) {
     let written = pieces[0].name.iter().position(|&b| b == b'*').unwrap_or(base.len());
     let name = pieces[0].name[..written].to_vec();
     let charset = if pieces[0].extended { charset_of(&pieces[0].value) } else { None };
-    let mut value = Vec::new();
+    let (mut value, mut raw) = (Vec::new(), Vec::new());
     for (at, piece) in pieces.iter().enumerate() {
         let text = charset.filter(|_| at == 0).map_or(&piece.value[..], |(_, rest)| rest);
-        if piece.extended && charset.is_some() { percent_decode(text, &mut value) } else { value.extend_from_slice(text) }
+        raw.extend_from_slice(text);
+        if piece.extended { percent_decode(text, &mut value) } else { value.extend_from_slice(text) }
     }
-    if let Some((label, _)) = charset {
-        value = charset::to_utf8(label, &value).into_owned().into_bytes();
-    }
-    out.push((name, value));
+    // What its charset does not explain stays encoded.
+    let decoded = charset.and_then(|(label, _)| charset::exactly_to_utf8(label, &value));
+    out.push((name, decoded.map_or(raw, String::into_bytes)));
 }
 
 /// `charset'language'rest`
@@ -284,5 +284,6 @@ mod tests {
         check("a/b; n*=utf-8''x; n=y", "a/b n=y");
         check("a/b; n*=''%zz%4", "a/b n=%zz%4");
         check("a/b; n*=%41", "a/b n=%41");
+        check("a/b; n*=utf-8''%ff%41", "a/b n=%ff%41");
     }
 }

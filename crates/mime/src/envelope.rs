@@ -45,10 +45,10 @@ impl Envelope {
 
     fn take(&mut self, field: &Field<'_>) {
         match field.name.to_ascii_lowercase().as_slice() {
-            b"date" => self.date = Some(field.text().into_owned()),
+            b"date" => self.date = Some(field.joined().into_owned()),
             b"subject" => self.subject = Some(field.text().into_owned()),
-            b"in-reply-to" => self.in_reply_to = Some(field.text().into_owned()),
-            b"message-id" => self.message_id = Some(field.text().into_owned()),
+            b"in-reply-to" => self.in_reply_to = Some(field.joined().into_owned()),
+            b"message-id" => self.message_id = Some(field.joined().into_owned()),
             b"from" => add(&mut self.from, field),
             b"sender" => add(&mut self.sender, field),
             b"reply-to" => add(&mut self.reply_to, field),

@@ -29,6 +29,17 @@ impl<'a> Field<'a> {
         self.name.eq_ignore_ascii_case(name)
     }
 
+    /// The value with its line ends taken out, and the blanks before it on the first line (RFC 5322 section 2.2.3).
+    #[must_use]
+    pub fn joined(&self) -> Cow<'a, [u8]> {
+        let value = bounded(self.value);
+        let value = &value[value.iter().take_while(|b| is_blank(**b)).count()..];
+        if memchr(b'\n', value).is_none() {
+            return Cow::Borrowed(value);
+        }
+        Cow::Owned(value.split(|&b| b == b'\n').flat_map(|line| line.strip_suffix(b"\r").unwrap_or(line)).copied().collect())
+    }
+
     /// The value on one line, without blanks around it; at most [`limits::FIELD`] octets of it are looked at.
     #[must_use]
     pub fn text(&self) -> Cow<'a, [u8]> {
@@ -145,6 +156,14 @@ mod tests {
         let seen: Vec<_> = fields(raw).map(|f| (String::from_utf8_lossy(f.name), String::from_utf8_lossy(f.value))).collect();
         assert_eq!(seen, [("A", " b\r\n c"), ("", "no colon"), ("Subject", " x\n\t\n y"), ("", "z")].map(|(a, b)| (a.into(), b.into())));
         assert_eq!(fields(raw).map(|f| f.raw.len()).sum::<usize>(), raw.len() - b"\nbody: no\n".len());
+    }
+
+    #[test]
+    fn joins_lines() {
+        for (value, expected) in [("  a\r\n\tb ", "a\tb "), (" \n  x", "  x"), ("a\r", "a\r"), ("", "")] {
+            let field = Field { name: b"A", value: value.as_bytes(), raw: b"" };
+            assert_eq!(field.joined(), expected.as_bytes(), "{value:?}");
+        }
     }
 
     #[test]

@@ -202,13 +202,29 @@ impl<'a> Parser<'a> {
             return;
         }
         let Boundary { part, level, .. } = self.boundaries[index];
-        self.close(level, self.before_line_end(here));
+        self.close(level, self.end_before(here));
         if last {
             self.boundaries.truncate(index);
             self.epilogue = next;
-        } else {
-            self.boundaries.truncate(index + 1);
+            return;
+        }
+        self.boundaries.truncate(index + 1);
+        // A boundary that the message breaks off in opens nothing.
+        if self.raw[..next.offset].ends_with(b"\n") {
             self.open_part(Some(part), next);
+        }
+    }
+
+    /// Where the parts end that a boundary line at `here` closes. An inner message without a body keeps its last line
+    /// end, which is its header's.
+    fn end_before(&self, here: Mark) -> Mark {
+        let end = self.before_line_end(here);
+        match &self.open[..] {
+            [.., outer, inner] if self.parts[outer.part].kind == Kind::Message => {
+                let in_body = inner.body.is_some_and(|body| body.offset <= end.offset);
+                if in_body || here.offset == inner.start.offset { end } else { here }
+            }
+            _ => end,
         }
     }
 
