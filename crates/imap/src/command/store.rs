@@ -1,9 +1,9 @@
 //! STORE (RFC 3501 section 6.4.6) with UNCHANGEDSINCE (RFC 7162 section 3.1.3).
 
-use mail::{Flag, Flags, Keyword, ModSeq, UidSet};
+use mail::{Flag, Flags, Keyword, ModSeq, Uid, UidSet};
 
 use crate::command::fetch::{Fetch, Item};
-use crate::core::{Core, Next, Outcome};
+use crate::core::{Core, Next, Open, Outcome};
 use crate::parse::{Cursor, Parse, Syntax};
 use crate::reply::Reply;
 use crate::sequence::{Numbers, positions, uids_at};
@@ -35,7 +35,7 @@ pub(crate) fn store(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
     let (uid, condstore) = (core.uid, core.enabled.condstore);
     let (open, out) = core.open_and_out()?;
     let uids = open.view.uids();
-    let mut sequence = if uid { numbers.positions(uids, &open.saved) } else { numbers.sequence(uids, &open.saved)? };
+    let sequence = if uid { numbers.positions(uids, &open.saved) } else { numbers.sequence(uids, &open.saved)? };
     if open.view.read_only() {
         return Err(Refusal::ReadOnly.into());
     }
@@ -48,7 +48,6 @@ pub(crate) fn store(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
         let left = positions(&modified, open.view.uids());
         reply = Reply::ok("Conditional store left some messages alone.");
         reply = reply.code(format!("MODIFIED {}", if uid { &modified } else { &left }));
-        sequence = without(&sequence, &left);
     }
     let items = match (silent, condstore) {
         (true, false) => return Ok(reply.into()),
@@ -56,7 +55,28 @@ pub(crate) fn store(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
         (false, true) => vec![Item::Uid, Item::ModSeq, Item::Flags],
         (false, false) => vec![Item::Uid, Item::Flags],
     };
-    Ok(Next::Task(Box::new(Fetch::new(items, &sequence, reply))))
+    let done = positions(&done(open, &chosen, &modified, &change), open.view.uids());
+    Ok(Next::Task(Box::new(Fetch::new(items, &done, reply))))
+}
+
+/// The messages that are now as they were to become. Others have been expunged, or changed again by another session, of
+/// which the news will tell.
+fn done(open: &Open, chosen: &[Uid], modified: &UidSet, change: &StoreChange<'_>) -> UidSet {
+    let bit = |keyword: &Keyword| open.keywords.iter().position(|known| known == keyword).map_or(0, |at| 1u64 << at.min(63));
+    let bits = change.keywords.iter().fold(0, |bits, keyword| bits | bit(keyword));
+    let mut found = UidSet::new();
+    open.view.each_meta(chosen, &mut |meta| {
+        let (flags, keywords) = (meta.flags, meta.keywords);
+        let as_asked = match change.mode {
+            StoreMode::Replace => flags == change.flags && keywords == bits,
+            StoreMode::Add => flags.union(change.flags) == flags && keywords & bits == bits,
+            StoreMode::Remove => flags.without(change.flags) == flags && keywords & bits == 0,
+        };
+        if as_asked && !modified.contains(meta.uid) {
+            found.insert(meta.uid);
+        }
+    });
+    found
 }
 
 /// `(UNCHANGEDSINCE n) `
@@ -124,9 +144,4 @@ pub(crate) fn flags(cursor: &mut Cursor<'_>) -> Result<Named, Reply> {
         return Err(Reply::no("Too many keywords.").code("LIMIT"));
     }
     Ok(named)
-}
-
-/// The members of `set` that are not in `other`.
-fn without(set: &UidSet, other: &UidSet) -> UidSet {
-    set.iter().filter(|number| !other.contains(*number)).collect()
 }
