@@ -125,7 +125,8 @@ pub(crate) struct Committer {
 impl Committer {
     /// Goes on after the segment with this tag and end, in a new one.
     pub(crate) fn new(shared: Arc<Shared>, previous: (u64, u64), settled: u64) -> Self {
-        let boot = shared.disk.boot().unwrap_or(0);
+        // Where the boot is not known each start counts as one.
+        let boot = shared.disk.boot().unwrap_or_else(|| u128::from(chance()) << 32 | u128::from(chance()));
         Self {
             shared,
             current: None,
@@ -231,8 +232,9 @@ impl Committer {
             {
                 return Ok(segment);
             }
-            // Two more for what frees room: a journal that was full when the machine stopped begins without a free segment.
-            if state.free.len() + state.live.len() >= shared.limits.segments + if urgent { 2 } else { 0 } {
+            // What frees room is not held to the limit: a journal that was full when the machine stopped begins without a
+            // free segment.
+            if !urgent && state.free.len() + state.live.len() >= shared.limits.segments {
                 return Err(Error::Full);
             }
             state.next_file += 1;
@@ -355,7 +357,7 @@ impl Committer {
 
     /// Tells those whose items found no room; what is no new mail is tried again.
     fn refuse(&mut self, error: &Error, items: Vec<Item>) {
-        let lowest = items.iter().map(|item| item.seq).filter(|seq| *seq > self.settled).min();
+        let lowest = items.iter().map(|item| item.seq).min();
         if let (Some(seq), Some(group)) = (lowest, self.groups.last()) {
             group.refuse(seq, error);
         }
@@ -429,7 +431,7 @@ fn show(state: &mut State, item: &Item, location: &Location) -> usize {
             }
         }
         Kind::Note => {
-            if let Some(note) = entry.notes.get_mut(item.extra as usize) {
+            if let Some(note) = entry.note(item.extra) {
                 note.location = Some(location.clone());
             }
         }

@@ -86,6 +86,9 @@ pub(crate) enum Progress {
 /// A remark about an entry.
 #[derive(Clone, Debug)]
 pub(crate) struct Note {
+    /// Ascends; where notes were damaged some are missing.
+    pub(crate) index: u32,
+    pub(crate) seq: u64,
     pub(crate) payload: Bytes,
     /// Counts at once, and not only after a checkpoint.
     pub(crate) firm: bool,
@@ -107,11 +110,23 @@ pub(crate) struct Entry {
     /// The body if it is in one record and still in memory.
     pub(crate) fresh: Option<Bytes>,
     pub(crate) notes: Vec<Note>,
+    /// The index of the next note. Those of notes that were in doubt are not given again.
+    pub(crate) next_note: u32,
 }
 
 impl Entry {
     pub(crate) fn open() -> Self {
-        Self { kind: 0, progress: Progress::Open, last: None, header: 0, length: 0, chunks: Vec::new(), fresh: None, notes: Vec::new() }
+        Self {
+            kind: 0,
+            progress: Progress::Open,
+            last: None,
+            header: 0,
+            length: 0,
+            chunks: Vec::new(),
+            fresh: None,
+            notes: Vec::new(),
+            next_note: 0,
+        }
     }
 
     /// Octets of it that are held in memory.
@@ -129,6 +144,12 @@ impl Entry {
     /// The oldest generation that holds a piece of it.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.locations().map(Location::generation).min()
+    }
+
+    /// The note of this index.
+    pub(crate) fn note(&mut self, index: u32) -> Option<&mut Note> {
+        let at = self.notes.binary_search_by_key(&index, |note| note.index).ok()?;
+        self.notes.get_mut(at)
     }
 
     /// Octets it takes in segments.

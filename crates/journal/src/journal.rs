@@ -1,5 +1,6 @@
 //! The journal as its users see it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,8 +13,9 @@ use crate::commit::Committer;
 use crate::entry::{Entry, EntryId, Note};
 use crate::error::{Error, Result};
 use crate::group::Durable;
-use crate::record::Kind;
+use crate::record::{Kind, PAGE};
 use crate::replay::{Replayed, Report, replay};
+use crate::segment::Segment;
 use crate::state::{Checkpoint, Item, Limits, Shared, State};
 use crate::writer::Writer;
 
@@ -189,9 +191,10 @@ pub(crate) type Assembled = (Arc<Shared>, Committer, Vec<Recovered>, Report);
 pub(crate) fn assemble(dir: &Path, disk: Arc<dyn Disk>, settings: &config::Journal, checkpoint: Checkpoint) -> Result<Assembled> {
     let limits = Limits::new(settings);
     let mut replayed = replay(&*disk, dir, true)?;
-    for segment in &replayed.live {
-        // After a crash of the process alone it may hold what was never synced; from here on it is acted upon.
-        segment.file.sync().map_err(Error::disk("sync"))?;
+    // A segment that was being made when the process stopped may not have its name for good.
+    disk.sync_dir(dir).map_err(Error::disk("sync its folder"))?;
+    if let Some(segment) = replayed.live.last() {
+        secure(segment, replayed.durable, replayed.last.1).map_err(Error::disk("sync"))?;
     }
     let (free, useless) = std::mem::take(&mut replayed.free).into_iter().partition(|segment| segment.size == limits.segment);
     replayed.free = free;
@@ -208,6 +211,21 @@ pub(crate) fn assemble(dir: &Path, disk: Arc<dyn Disk>, settings: &config::Journ
     let committer = Committer::new(Arc::clone(&shared), last, settled);
     let recovered = parts.into_iter().map(|part| part.with_body(&shared)).collect::<Result<_>>()?;
     Ok((shared, committer, recovered, report))
+}
+
+/// Makes the end of the last segment durable before anything in it is acted upon. After a crash of the process alone it may
+/// hold what was never synced, or what a sync failed for: the page cache then calls clean what is not on disk. Writing the
+/// same octets again makes the next sync honest, and harms nothing if it is cut short.
+fn secure(segment: &Segment, from: u64, to: u64) -> io::Result<()> {
+    let mut at = from / PAGE * PAGE;
+    let mut buffer = vec![0; 1 << 16];
+    while at < to {
+        let count = buffer.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
+        segment.read(segment.tag(), &mut buffer[..count], at)?;
+        segment.file.write_at(&buffer[..count], at)?;
+        at += count as u64;
+    }
+    segment.file.sync()
 }
 
 /// What is given back of an entry, but for the body.
@@ -241,8 +259,10 @@ fn take_over(replayed: Replayed, damage: usize) -> (State, Vec<Part>) {
         ..State::default()
     };
     let mut parts = Vec::new();
-    for (id, found) in replayed.entries {
+    for (id, mut found) in replayed.entries {
         let (notes, doubts) = (found.notes(true), found.notes(false));
+        // Whose doubts are resolved is written anew; a later checkpoint must not make the old marks firm.
+        found.entry.notes.retain(|note| note.firm);
         let released = found.released.is_some();
         parts.push(Part { id, kind: found.entry.kind, header: found.header, notes, doubts, released });
         state.entries.insert(id, found.entry);
@@ -259,12 +279,15 @@ pub(crate) fn add_note(shared: &Arc<Shared>, entry: EntryId, payload: &[u8], fir
     if state.closing {
         return Err(Error::Closed);
     }
-    let notes = &mut state.entries.get_mut(&entry.0).ok_or(Error::Gone)?.notes;
-    if notes.len() >= NOTES {
-        return Err(Error::TooLong(notes.len()));
+    let next = state.next_seq;
+    let found = state.entries.get_mut(&entry.0).ok_or(Error::Gone)?;
+    if found.notes.len() >= NOTES {
+        return Err(Error::TooLong(found.notes.len()));
     }
-    let index = u32::try_from(notes.len()).unwrap_or(u32::MAX);
-    notes.push(Note { payload: payload.clone(), firm, location: None });
+    let index = found.next_note;
+    found.next_note = index.saturating_add(1);
+    // Its sequence number is the next one: the lock is held until it is pushed.
+    found.notes.push(Note { index, seq: next, payload: payload.clone(), firm, location: None });
     state.marked |= !firm;
     let item = Item::new(Kind::Note, u8::from(firm), entry.0, index, Vec::new(), payload);
     let durable = shared.push_lazily(&mut state, item);

@@ -23,7 +23,7 @@ const SPARE: usize = 2;
 /// A pass whose checkpoint record is on its way.
 pub(crate) struct Pass {
     pub(crate) durable: Durable,
-    oldest: u64,
+    pub(crate) oldest: u64,
 }
 
 /// A piece to be copied.
@@ -106,6 +106,7 @@ impl Shared {
             self.put_back(call);
             return None;
         }
+        self.confirm(upto);
         if let Err(error) = self.move_old() {
             tracing::error!(%error, "the journal cannot copy an old entry");
         }
@@ -117,6 +118,15 @@ impl Shared {
         state.urgent = true;
         self.wake(&mut state);
         Some(Pass { durable: Durable::new(Arc::clone(&state.group), seq, None), oldest })
+    }
+
+    /// Marks from before the checkpoint are true now. Copies of them say so themselves, for the checkpoint record speaks of the
+    /// originals only, and those are overwritten some day.
+    fn confirm(&self, upto: u64) {
+        let mut state = self.lock();
+        for note in state.entries.values_mut().flat_map(|entry| &mut entry.notes) {
+            note.firm |= note.seq <= upto;
+        }
     }
 
     /// The checkpoint does not count: what it was to cover waits for the next.
@@ -235,23 +245,22 @@ impl State {
             if entry.oldest() != Some(generation) {
                 continue;
             }
-            let mut add = |kind, user, extra: usize, location: Option<&Location>| {
+            let mut add = |kind, user, extra: u32, location: Option<&Location>| {
                 if let Some(location) = location.filter(|location| location.generation() == generation) {
-                    let extra = u32::try_from(extra).unwrap_or(u32::MAX);
                     pieces.push(Piece { entry: *id, kind, user, extra, location: location.clone() });
                 }
             };
-            for (index, place) in entry.chunks.iter().enumerate() {
+            for (index, place) in (0..).zip(&entry.chunks) {
                 add(Kind::Chunk, 0, index, place.location());
             }
-            for (index, note) in entry.notes.iter().enumerate() {
-                add(Kind::Note, u8::from(note.firm), index, note.location.as_ref());
+            for note in &entry.notes {
+                add(Kind::Note, u8::from(note.firm), note.index, note.location.as_ref());
             }
             // An entry that is not durable yet is in the segment that is written to.
             if entry.progress == Progress::Durable {
                 let whole = entry.chunks.is_empty();
                 let kind = if whole { Kind::Entry } else { Kind::Commit };
-                add(kind, entry.kind, if whole { entry.header as usize } else { 0 }, entry.last.as_ref());
+                add(kind, entry.kind, if whole { entry.header } else { 0 }, entry.last.as_ref());
             }
         }
         pieces

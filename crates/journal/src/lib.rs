@@ -18,6 +18,8 @@
 
 mod body;
 mod commit;
+#[cfg(test)]
+mod crash_tests;
 mod entry;
 mod error;
 mod group;

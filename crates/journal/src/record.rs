@@ -141,7 +141,7 @@ pub(crate) struct Start {
     pub(crate) previous: u64,
     /// The number the next entry gets.
     pub(crate) next_entry: u64,
-    /// See `Disk::boot`; 0 if that is not known.
+    /// See `Disk::boot`; a number by chance if that is not known.
     pub(crate) boot: u128,
 }
 

@@ -59,11 +59,17 @@ pub(crate) struct Replayed {
     pub(crate) free: Vec<Arc<Segment>>,
     /// Tag and end of the last segment.
     pub(crate) last: (u64, u64),
+    /// Up to here the last segment is known to be durable.
+    pub(crate) durable: u64,
     pub(crate) next_entry: u64,
     pub(crate) next_seq: u64,
     pub(crate) next_generation: u64,
     pub(crate) next_file: u64,
-    /// Everything up to this sequence number is firm.
+    /// The boot in which the segment that is read was written, and whether that is now.
+    boot: u128,
+    trusted: bool,
+    /// The last checkpoint of that boot: everything of that boot up to this sequence number is firm. A checkpoint does not
+    /// speak for earlier boots: what was in doubt after a restart was given back and is taken for undone.
     upto: u64,
     /// Older segments are free.
     oldest: u64,
@@ -77,10 +83,11 @@ pub(crate) struct Found {
     pub(crate) entry: Entry,
     pub(crate) header: Vec<u8>,
     chunks: BTreeMap<u32, Location>,
-    notes: BTreeMap<u32, (Note, u64)>,
+    /// With their boots.
+    notes: BTreeMap<u32, (Note, u128)>,
     count: Option<u32>,
-    /// Sequence number of its release, if it was released.
-    pub(crate) released: Option<u64>,
+    /// Sequence number and boot of its release, if it was released.
+    pub(crate) released: Option<(u64, u128)>,
 }
 
 impl Default for Found {
@@ -99,13 +106,13 @@ pub(crate) fn replay(disk: &dyn Disk, dir: &Path, write: bool) -> Result<Replaye
     let mut replayed = Replayed { next_generation: 1, next_seq: 1, ..Replayed::default() };
     let mut candidates = replayed.open_all(disk, dir, write)?;
     candidates.sort_by_key(|candidate| candidate.segment.generation());
+    let candidates = replayed.follow_chain(candidates);
     let boot = disk.boot().filter(|boot| *boot != 0);
     for (at, candidate) in candidates.iter().enumerate() {
         let next = candidates.get(at + 1).and_then(|next| next.opening.start);
         let known_end = next.filter(|next| next.previous == candidate.opening.tag).map(|next| u64::from(next.previous_end));
-        replayed.check_chain(candidate, at.checked_sub(1).map(|before| &candidates[before]));
-        let trusted = boot.is_some() && candidate.opening.start.map(|start| start.boot) == boot;
-        replayed.read(candidate, known_end, trusted);
+        replayed.enter(candidate.opening.start.map_or(0, |start| start.boot), boot);
+        replayed.read(candidate, known_end);
     }
     replayed.finish(candidates);
     Ok(replayed)
@@ -139,23 +146,49 @@ impl Replayed {
         Ok(candidates)
     }
 
-    /// Each segment names the one before it.
-    fn check_chain(&mut self, candidate: &Candidate, before: Option<&Candidate>) {
-        let Some(Start { previous, previous_end, .. }) = candidate.opening.start else { return };
-        let missing = previous != 0 && before.is_none_or(|before| before.opening.tag != previous);
-        // Where its beginning is damaged the tag was taken from its records: that is no missing segment.
-        if missing {
-            let what = format!("the segment of generation {} that comes before this one is missing", generation(previous));
-            let damage = Damage { file: name(&candidate.segment), from: 0, to: u64::from(previous_end), what };
-            self.missing.push((generation(previous), damage));
+    /// Each segment names the one before it. One that is passed over failed before anything in it was acknowledged.
+    fn follow_chain(&mut self, candidates: Vec<Candidate>) -> Vec<Candidate> {
+        let mut chain = Vec::new();
+        let mut expected: Option<(u64, String, u64)> = None;
+        for candidate in candidates.into_iter().rev() {
+            if let Some((tag, file, to)) = expected.take().filter(|(tag, ..)| *tag != candidate.opening.tag) {
+                if candidate.segment.generation() > generation(tag) {
+                    expected = Some((tag, file, to));
+                    self.free.push(candidate.segment);
+                    continue;
+                }
+                self.miss(tag, file, to);
+            }
+            expected = candidate.opening.start.map(|start| (start.previous, name(&candidate.segment), u64::from(start.previous_end)));
+            chain.push(candidate);
         }
+        if let Some((tag, file, to)) = expected.filter(|(tag, ..)| *tag != 0) {
+            self.miss(tag, file, to);
+        }
+        chain.reverse();
+        chain
     }
 
-    fn read(&mut self, candidate: &Candidate, known_end: Option<u64>, trusted: bool) {
+    fn miss(&mut self, tag: u64, file: String, to: u64) {
+        let what = format!("the segment of generation {} that comes before this one is missing", generation(tag));
+        self.missing.push((generation(tag), Damage { file, from: 0, to, what }));
+    }
+
+    /// Goes on to a segment that was written in a boot.
+    fn enter(&mut self, boot: u128, now: Option<u128>) {
+        self.trusted = Some(boot) == now;
+        if boot == 0 || boot != self.boot {
+            self.upto = 0;
+        }
+        self.boot = boot;
+    }
+
+    fn read(&mut self, candidate: &Candidate, known_end: Option<u64>) {
         let Candidate { segment, opening } = candidate;
+        self.durable = 0;
         let scanned = scan(&*segment.file, segment.size, opening.tag, known_end, &mut |head, offset, payload| {
             let location = Location { segment: Arc::clone(segment), tag: head.tag, offset, length: head.length };
-            self.apply(head, location, payload, trusted);
+            self.apply(head, location, payload);
         });
         self.report.records += scanned.records;
         self.report.torn |= scanned.torn;
@@ -169,7 +202,8 @@ impl Replayed {
         }
     }
 
-    fn apply(&mut self, head: &Head, location: Location, payload: &[u8], trusted: bool) {
+    fn apply(&mut self, head: &Head, location: Location, payload: &[u8]) {
+        self.durable = self.durable.max(head.durable);
         self.next_seq = self.next_seq.max(head.seq + 1);
         self.next_entry = self.next_entry.max(head.entry + 1);
         match head.kind {
@@ -181,21 +215,40 @@ impl Replayed {
             Kind::Commit => self.entries.entry(head.entry).or_default().commit(head, location, payload),
             Kind::Chunk => drop(self.entries.entry(head.entry).or_default().chunks.insert(head.extra, location)),
             Kind::Note => {
-                let note = Note { payload: payload.to_vec().into(), firm: head.user == 1 || trusted, location: Some(location) };
-                self.entries.entry(head.entry).or_default().notes.insert(head.extra, (note, head.seq));
+                let payload = payload.to_vec().into();
+                let mut firm = head.user == 1 || self.is_firm(head.seq);
+                let mut since = (head.seq, self.boot);
+                let notes = &mut self.entries.entry(head.entry).or_default().notes;
+                if let Some((original, boot)) = notes.get(&head.extra) {
+                    // A copy counts when what it was made from does.
+                    firm |= original.firm;
+                    since = (original.seq, *boot);
+                }
+                let note = Note { index: head.extra, seq: since.0, payload, firm, location: Some(location) };
+                notes.insert(head.extra, (note, since.1));
             }
-            Kind::Release if trusted => drop(self.entries.remove(&head.entry)),
+            Kind::Release if self.is_firm(head.seq) => drop(self.entries.remove(&head.entry)),
             Kind::Release => {
                 if let Some(found) = self.entries.get_mut(&head.entry) {
-                    found.released = Some(head.seq);
+                    found.released = Some((head.seq, self.boot));
                 }
             }
-            Kind::Checkpoint => {
-                self.upto = self.upto.max(u64_at(payload, 0).unwrap_or(0));
-                self.oldest = self.oldest.max(u64_at(payload, 8).unwrap_or(0));
-                let upto = self.upto;
-                self.entries.retain(|_, found| found.released.is_none_or(|seq| seq > upto));
-            }
+            Kind::Checkpoint => self.checkpoint(payload),
+        }
+    }
+
+    /// Whether what must not count at once counts. A record that had to be written again can stand behind its checkpoint.
+    fn is_firm(&self, seq: u64) -> bool {
+        self.trusted || seq <= self.upto
+    }
+
+    fn checkpoint(&mut self, payload: &[u8]) {
+        self.upto = self.upto.max(u64_at(payload, 0).unwrap_or(0));
+        self.oldest = self.oldest.max(u64_at(payload, 8).unwrap_or(0));
+        let firm = |seq: u64, boot: u128| seq <= self.upto && boot == self.boot;
+        self.entries.retain(|_, found| found.released.is_none_or(|(seq, boot)| !firm(seq, boot)));
+        for (note, boot) in self.entries.values_mut().flat_map(|found| found.notes.values_mut()) {
+            note.firm |= firm(note.seq, *boot);
         }
     }
 
@@ -209,15 +262,14 @@ impl Replayed {
         self.report.damage.retain(|damage| !gone.contains(&damage.file));
         let missing = std::mem::take(&mut self.missing).into_iter().filter(|(generation, _)| *generation >= oldest);
         self.report.damage.extend(missing.map(|(_, damage)| damage));
-        let upto = self.upto;
         let entries = std::mem::take(&mut self.entries);
         for (id, mut found) in entries {
             // What is only in free segments was released, though the record of that may be overwritten already.
             let freed = found.entry.last.as_ref().is_none_or(|last| last.generation() < oldest);
-            if freed || found.released.is_some_and(|seq| seq <= upto) {
+            if freed {
                 continue;
             }
-            if let Some(what) = found.assemble(upto) {
+            if let Some(what) = found.assemble() {
                 let (file, from) = found.entry.last.as_ref().map_or((String::new(), 0), |l| (name(&l.segment), l.offset));
                 self.report.damage.push(Damage { file, from, to: from, what: format!("entry {id} is lost: {what}") });
             } else {
@@ -255,7 +307,7 @@ impl Found {
     }
 
     /// Puts the pieces together; says what is wrong if they are not all there.
-    fn assemble(&mut self, upto: u64) -> Option<String> {
+    fn assemble(&mut self) -> Option<String> {
         let chunks = std::mem::take(&mut self.chunks);
         let count = self.count.unwrap_or(0);
         let have = chunks.range(..count).count();
@@ -268,7 +320,8 @@ impl Found {
             return Some(format!("its body has {length} octets instead of {}", self.entry.length));
         }
         let notes = std::mem::take(&mut self.notes);
-        self.entry.notes = notes.into_values().map(|(note, seq)| Note { firm: note.firm || seq <= upto, ..note }).collect();
+        self.entry.next_note = notes.last_key_value().map_or(0, |(index, _)| index.saturating_add(1));
+        self.entry.notes = notes.into_values().map(|(note, _)| note).collect();
         None
     }
 

@@ -40,6 +40,8 @@ impl State {
             renames: Vec::new(),
             operations: self.operations,
             failing: None,
+            crash_at: None,
+            kept: None,
             capacity: self.capacity,
             boot: self.boot + 1,
             random,

@@ -77,8 +77,12 @@ impl Content {
             change.durable = true;
         }
         if self.changes.iter().all(|change| change.durable) {
-            self.changes.clear();
-            self.durable.clone_from(&self.current);
+            for change in self.changes.drain(..) {
+                match change.kind {
+                    ChangeKind::Write(offset, octets) => overwrite(&mut self.durable, &octets, index(offset)),
+                    ChangeKind::Size(size) => self.durable.resize(index(size), 0),
+                }
+            }
         }
     }
 
@@ -94,10 +98,8 @@ impl Content {
         let mut content = self.durable.clone();
         content.truncate(size);
         // What never was written is zeros on good days.
-        let filler = if luck == Luck::Some && random.once_in(4) { random.number().to_le_bytes() } else { [0; 8] };
-        while content.len() < size {
-            content.push(filler[content.len() % 8]);
-        }
+        let filler = if luck == Luck::Some && random.once_in(4) { random.number() as u8 } else { 0 };
+        content.resize(size, filler);
         let sectors = size.div_ceil(index(SECTOR));
         let mut cuts = self.choose_cuts(sectors, random, luck);
         for change in &self.changes {

@@ -10,6 +10,7 @@ mod names;
 mod random;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Component, Path};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,13 +22,12 @@ use names::{Names, Rename};
 pub use random::Random;
 
 /// The simulated disk. Clones are the same disk; a process that ends and starts again sees it unchanged.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SimDisk(Arc<Mutex<State>>);
 
 /// The folder that is always there.
 const ROOT: u64 = 1;
 
-#[derive(Debug)]
 struct State {
     inodes: BTreeMap<u64, Inode>,
     next_inode: u64,
@@ -37,6 +37,9 @@ struct State {
     operations: u64,
     /// Operations from the first number up to before the second fail.
     failing: Option<(u64, u64, io::ErrorKind)>,
+    /// Before which operation to keep what a power cut would leave, and with which seed.
+    crash_at: Option<(u64, u64)>,
+    kept: Option<Box<State>>,
     capacity: Option<u64>,
     boot: u128,
     random: Random,
@@ -57,6 +60,12 @@ enum Node {
     Folder(Names),
 }
 
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimDisk(..)")
+    }
+}
+
 impl Default for SimDisk {
     fn default() -> Self {
         Self::new(1)
@@ -73,6 +82,8 @@ impl SimDisk {
             renames: Vec::new(),
             operations: 0,
             failing: None,
+            crash_at: None,
+            kept: None,
             capacity: None,
             boot: 1,
             random: Random::new(seed),
@@ -85,6 +96,19 @@ impl SimDisk {
     #[must_use]
     pub fn crash(&self, seed: u64) -> Self {
         Self(Arc::new(Mutex::new(self.lock().crash(seed))))
+    }
+
+    /// Cuts the power before the operation that comes after `skip` more: [`SimDisk::take_crashed`] gives what is left. So the
+    /// power can fail in the middle of a call. This disk goes on as if nothing had happened.
+    pub fn crash_later(&self, skip: u64, seed: u64) {
+        let mut state = self.lock();
+        state.crash_at = Some((state.operations + skip, seed));
+    }
+
+    /// The disk after the power cut that was asked for, if it has come to that.
+    #[must_use]
+    pub fn take_crashed(&self) -> Option<Self> {
+        self.lock().kept.take().map(|state| Self(Arc::new(Mutex::new(*state))))
     }
 
     /// Limits the room for files, in octets; `None` lifts the limit.
@@ -148,6 +172,9 @@ impl State {
     /// Counts an operation, which may be one that fails.
     fn operation(&mut self) -> io::Result<i64> {
         let number = self.operations;
+        if let Some((_, seed)) = self.crash_at.take_if(|(at, _)| *at == number) {
+            self.kept = Some(Box::new(self.crash(seed)));
+        }
         self.operations += 1;
         match self.failing {
             Some((from, to, error)) if (from..to).contains(&number) => Err(error.into()),
