@@ -1,1 +1,32 @@
-//! The procmail language: parse once, evaluate to a list of actions, explain.
+//! The procmail language: rule files are read once into a [`Program`], and an [`Evaluator`] carries them out for a message.
+//!
+//! The language and its corners are those of procmail 3.22. The library knows nothing of the daemon: whatever reaches the
+//! outside (programs, folders, locks, the log) goes through the [`Host`] trait, of which [`FileHost`] is the standard one.
+//! Start reading at [`Evaluator::filter`]; the language's own regular expressions are in `regex`, its quoting in `words`.
+
+mod cache;
+pub mod child;
+mod condition;
+mod delivery;
+mod eval;
+mod file_host;
+mod host;
+mod lockfile;
+mod message;
+mod outcome;
+mod parse;
+mod prefilter;
+mod program;
+mod regex;
+mod text;
+pub mod trust;
+mod variables;
+mod words;
+
+pub use cache::Programs;
+pub use eval::{Base, Evaluator, Request, RuleFile, calendar};
+pub use file_host::FileHost;
+pub use host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Text, Unreadable};
+pub use outcome::{Delivery, Event, Origin, Outcome, Target, Tested};
+pub use program::Program;
+pub use variables::Variables;

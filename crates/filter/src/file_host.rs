@@ -1,0 +1,133 @@
+//! The standard [`Host`]: this machine's files and programs.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::cache::Programs;
+use crate::host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Text, Unreadable};
+use crate::program::Program;
+use crate::trust::Distrust;
+use crate::{child, delivery, lockfile, trust};
+
+/// Files and programs as procmail uses them.
+#[derive(Debug)]
+pub struct FileHost<'a> {
+    limits: &'a config::Filter,
+    programs: &'a Programs,
+    hostname: Vec<u8>,
+    /// Where the log goes without a LOGFILE.
+    first_log: Option<File>,
+    log: Option<File>,
+    /// The process belongs to this one delivery, so that its own mask may be changed.
+    own_process: bool,
+}
+
+impl<'a> FileHost<'a> {
+    /// A host whose log goes to `log` until a LOGFILE is named. With `own_process`, UMASK becomes the mask of this process.
+    #[must_use]
+    pub fn new(limits: &'a config::Filter, programs: &'a Programs, log: Option<File>, own_process: bool) -> Self {
+        let hostname = rustix::system::uname().nodename().to_bytes().to_vec();
+        Self { limits, programs, hostname, first_log: log, log: None, own_process }
+    }
+
+    fn current_log(&self) -> Option<&File> {
+        self.log.as_ref().or(self.first_log.as_ref())
+    }
+}
+
+impl Host for FileHost<'_> {
+    fn log(&mut self, text: &[u8]) {
+        if let Some(mut log) = self.current_log() {
+            // A log that cannot be written to must not stop the delivery.
+            let _ = log.write_all(text);
+        }
+    }
+
+    fn open_log(&mut self, place: Option<Place<'_>>) -> io::Result<()> {
+        self.log = match place {
+            None => None,
+            Some(place) => Some(OpenOptions::new().append(true).create(true).mode(0o667 & !place.umask).open(place.path()?)?),
+        };
+        Ok(())
+    }
+
+    fn run(&mut self, job: &Job<'_>) -> Finished {
+        child::run(job, self.current_log())
+    }
+
+    fn load(&mut self, path: &Path) -> Result<Option<Arc<Program>>, Unreadable> {
+        self.programs.load(path, self.limits)
+    }
+
+    fn distrust(&mut self, path: &Path) -> Option<Distrust> {
+        trust::check(path, rustix::process::getuid().as_raw()).err()
+    }
+
+    fn enter(&mut self, folder: &Path) -> bool {
+        rustix::fs::access(folder, rustix::fs::Access::EXEC_OK).is_ok() && folder.is_dir()
+    }
+
+    fn set_umask(&mut self, mask: u32) {
+        if self.own_process {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+        }
+    }
+
+    fn standard_output(&mut self, text: &Text<'_>) -> io::Result<()> {
+        let mut output = io::stdout().lock();
+        text.pieces.iter().try_for_each(|piece| output.write_all(piece))?;
+        output.flush()
+    }
+
+    fn open_folder(&mut self, place: Place<'_>, wanted: FolderKind, only_folder: bool) -> Result<Folder, NotAFolder> {
+        delivery::open_folder(place, wanted, only_folder)
+    }
+
+    fn append(&mut self, place: Place<'_>, text: &Text<'_>) -> Result<(), (io::Error, bool)> {
+        delivery::append(place, text, self.limits.max_lock_wait)
+    }
+
+    fn store(&mut self, place: Place<'_>, kind: FolderKind, text: &Text<'_>) -> io::Result<Vec<u8>> {
+        delivery::store(place, kind, text, &self.hostname)
+    }
+
+    fn link(&mut self, stored: &Path, place: Place<'_>, kind: FolderKind, prefix: &[u8]) -> io::Result<Vec<u8>> {
+        delivery::name_file(stored, place, kind, prefix, &self.hostname)
+    }
+
+    fn set_mode(&mut self, place: Place<'_>, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        if let Ok(path) = place.path() {
+            // A mark for mail programs, no more.
+            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+        }
+    }
+
+    fn lock(&mut self, path: &Path) -> Lock {
+        lockfile::take(path)
+    }
+
+    fn unlock(&mut self, path: &Path) -> bool {
+        lockfile::release(path)
+    }
+
+    fn sleep(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn hostname(&self) -> Vec<u8> {
+        self.hostname.clone()
+    }
+
+    fn process(&self) -> u32 {
+        std::process::id()
+    }
+}

@@ -1,0 +1,104 @@
+//! The automaton of an expression: one list of nodes that serves both the lazy DFA, which only says yes or no and where,
+//! and the machine for `\/` in [`super::split`], which depends on the order in which branches are tried.
+
+use super::syntax::{Class, Node, Times};
+
+/// The place of a node in its program.
+pub(crate) type Place = u32;
+
+/// One node.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Consumes this octet.
+    Octet(u8, Place),
+    /// Consumes one octet of the set.
+    Class(Class, Place),
+    /// Goes on at the first place, then at the second.
+    Fork(Place, Place),
+    /// `\/`: the match proper begins here.
+    Split(Place),
+    /// The first edge of the text, with its newline.
+    First(Place),
+    /// The last edge of the text; the expression ends here.
+    Last,
+    /// Found.
+    Found,
+}
+
+/// An automaton.
+#[derive(Clone, Debug)]
+pub(crate) struct Automaton {
+    /// The nodes.
+    pub(crate) steps: Vec<Step>,
+    /// Where it starts.
+    pub(crate) start: Place,
+}
+
+impl Automaton {
+    /// The automaton of an expression, `None` if it would need more than `limit` nodes.
+    pub(crate) fn of(node: &Node, limit: usize) -> Option<Self> {
+        let mut writer = Writer { steps: vec![Step::Found], limit };
+        let start = writer.write(node, FOUND)?;
+        Some(Self { steps: writer.steps, start })
+    }
+}
+
+/// Every program has its end at this place.
+const FOUND: Place = 0;
+
+struct Writer {
+    steps: Vec<Step>,
+    limit: usize,
+}
+
+impl Writer {
+    fn push(&mut self, step: Step) -> Option<Place> {
+        if self.steps.len() >= self.limit {
+            return None;
+        }
+        self.steps.push(step);
+        Place::try_from(self.steps.len() - 1).ok()
+    }
+
+    /// Writes `node` so that it goes on at `next`; gives its entry.
+    fn write(&mut self, node: &Node, next: Place) -> Option<Place> {
+        match node {
+            Node::Empty => Some(next),
+            Node::Octet(octet) => self.push(Step::Octet(*octet, next)),
+            Node::Class(class) => self.push(Step::Class(*class, next)),
+            Node::Edge if next == FOUND => self.push(Step::Last),
+            Node::Edge => self.push(Step::First(next)),
+            Node::Split => self.push(Step::Split(next)),
+            Node::Sequence(parts) => parts.iter().rev().try_fold(next, |next, part| self.write(part, next)),
+            Node::Either(alternatives) => self.either(alternatives, next),
+            Node::Repeat(part, times) => self.repeat(part, *times, next),
+        }
+    }
+
+    /// procmail tries the alternatives in order, but an empty one that is not the last after those that follow it.
+    fn either(&mut self, alternatives: &[Node], next: Place) -> Option<Place> {
+        let (last, others) = alternatives.split_last()?;
+        let rest = self.write(last, next)?;
+        others.iter().rev().try_fold(rest, |rest, alternative| {
+            if *alternative == Node::Empty {
+                return self.push(Step::Fork(rest, next));
+            }
+            let entry = self.write(alternative, next)?;
+            self.push(Step::Fork(entry, rest))
+        })
+    }
+
+    fn repeat(&mut self, part: &Node, times: Times, next: Place) -> Option<Place> {
+        if times == Times::Maybe {
+            let entry = self.write(part, next)?;
+            return self.push(Step::Fork(entry, next));
+        }
+        let fork = self.push(Step::Fork(next, next))?;
+        let entry = self.write(part, fork)?;
+        let (first, second) = if times == Times::Any { (entry, next) } else { (next, entry) };
+        if let Some(step) = self.steps.get_mut(fork as usize) {
+            *step = Step::Fork(first, second);
+        }
+        Some(if times == Times::Any { fork } else { entry })
+    }
+}
