@@ -168,9 +168,17 @@ impl Ready {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn place(mut self, place: Place, suffix: &str) -> Result<()> {
+    pub fn place(self, place: Place, suffix: &str) -> Result<()> {
         let to = path_of(&self.folder, place, self.base.as_bytes(), suffix.as_bytes());
-        self.disk.rename(&self.path, &to).at(&to)?;
+        self.place_at(&to)
+    }
+
+    /// Shows the message to the world under a name of the caller's choice.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn place_at(mut self, to: &Path) -> Result<()> {
+        self.disk.rename(&self.path, to).at(to)?;
         self.placed = true;
         Ok(())
     }

@@ -123,18 +123,18 @@ impl Root {
         let folder = self.folder(mailbox)?;
         let inner = folder != self.path;
         self.create_parents()?;
-        make_dir(&*self.disk, &folder)?;
-        if inner {
+        let mut made = make_dir(&*self.disk, &folder)?;
+        if inner && made {
             let mark = folder.join("maildirfolder");
             self.disk.open(&mark, Create::Missing).at(&mark)?;
         }
         // `cur` last: a folder without it is no mailbox, so a crash leaves all or nothing.
         for name in ["tmp", "new", "cur"] {
-            make_dir(&*self.disk, &folder.join(name))?;
+            made |= make_dir(&*self.disk, &folder.join(name))?;
         }
-        self.disk.sync_dir(&folder).at(&folder)?;
-        if inner {
-            self.disk.sync_dir(&self.path).at(&self.path)?;
+        if made {
+            self.disk.sync_dir(&folder).at(&folder)?;
+            self.disk.sync_dir(if inner { &self.path } else { &folder }).at(&self.path)?;
         }
         Ok(folder)
     }
@@ -212,10 +212,11 @@ fn is_mailbox(disk: &dyn Disk, folder: &Path) -> Result<bool> {
     }
 }
 
-fn make_dir(disk: &dyn Disk, path: &Path) -> Result<()> {
+/// Makes a folder; says whether it was missing.
+fn make_dir(disk: &dyn Disk, path: &Path) -> Result<bool> {
     match disk.create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other.at(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        other => other.map(|()| true).at(path),
     }
 }
 

@@ -1,0 +1,204 @@
+//! Delivery of accepted mail: one file, one line in the UID list, whatever the size of the mailbox.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use mail::{Flags, Uid, UidValidity};
+use maildir::delivery::{Incoming, Ready, path_of};
+use maildir::scan::Place;
+use maildir::uidlist;
+
+use crate::account::{Account, canonical_name};
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::mailbox::Mailbox;
+use crate::record::{Bits, Message, Row, short_size};
+use crate::state::State;
+
+/// Read from the body at once.
+const PIECE: usize = 64 << 10;
+
+/// What is known of earlier attempts to deliver the same message to the same mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// There was none.
+    No,
+    /// The daemon stopped before anything was noted: it may have been delivered.
+    Maybe,
+    /// It was delivered and got this UID, but the machine may have lost it.
+    Told(UidValidity, Uid),
+}
+
+/// What is to be delivered where.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The mailbox, made if it is missing.
+    pub mailbox: &'a str,
+    /// The first part of the file's name, the same in every attempt, see [`maildir::name::unique`].
+    pub unique: &'a str,
+    /// When the message was received, in seconds since 1970 (INTERNALDATE).
+    pub received: i64,
+    /// What is known of earlier attempts.
+    pub replay: Replay,
+}
+
+/// Where a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The mailbox's name.
+    pub mailbox: String,
+    /// Its UIDVALIDITY.
+    pub uid_validity: UidValidity,
+    /// The message's UID.
+    pub uid: Uid,
+    /// The base of the file's name.
+    pub file: String,
+}
+
+/// What a look for an earlier attempt found.
+enum Earlier {
+    /// The message is there, or was there and has been moved or removed since.
+    Done(Uid, String),
+    /// It is not there; it had this UID.
+    Undone(Option<Uid>),
+}
+
+impl Account {
+    /// Delivers a message. When this returns, the message is in the Maildir, though not yet synced: whoever holds it in the
+    /// journal may release it there. Doing it again with a [`Replay`] other than `No` finds what was done before.
+    ///
+    /// # Errors
+    /// [`Error::BadName`] if the name cannot be a mailbox, [`Error::Limit`], [`Error::Unavailable`]; nothing was delivered then.
+    pub fn deliver(&self, delivery: &Delivery<'_>, body: &mut dyn Read) -> Result<Delivered> {
+        let mailbox = self.mailbox_for_delivery(delivery.mailbox)?;
+        let env = &*self.env;
+        let told = |uid_validity, uid, file| {
+            let mailbox = canonical_name(delivery.mailbox).to_owned();
+            Delivered { mailbox, uid_validity, uid, file }
+        };
+        let mut state = mailbox.lock();
+        state.open(env)?;
+        let mut wanted = None;
+        if delivery.replay != Replay::No {
+            match state.find_earlier(env, delivery)? {
+                Earlier::Done(uid, file) => return Ok(told(state.validity, uid, file)),
+                Earlier::Undone(uid) => wanted = uid,
+            }
+        }
+        let folder = state.folder.clone();
+        drop(state);
+        let ready = write(env, &folder, delivery, body)?;
+        let file = ready.base.clone();
+        let mut state = mailbox.lock();
+        state.open(env)?;
+        let size = short_size(Some(ready.virtual_size));
+        let row = Row { modseq: 0, date: delivery.received, size, bits: Bits::new(Flags::NONE, 0, Place::New) };
+        let uid = state.settle(env, wanted, ready, row)?;
+        if state.tail_is_long() {
+            state.load(env)?;
+        }
+        Ok(told(state.validity, uid, file))
+    }
+
+    fn mailbox_for_delivery(&self, name: &str) -> Result<Arc<Mailbox>> {
+        match self.mailbox(name) {
+            Err(Error::Nonexistent) => {}
+            other => return other,
+        }
+        match self.create(name, None) {
+            Ok(()) | Err(Error::AlreadyExists) => self.mailbox(name),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn write(env: &Env, folder: &std::path::Path, delivery: &Delivery<'_>, body: &mut dyn Read) -> Result<Ready> {
+    let mut incoming = Incoming::create(Arc::clone(&env.world.disk), folder, delivery.unique)?;
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let read = body.read(&mut buffer).map_err(crate::error::disk("read a message to be delivered", 0))?;
+        if read == 0 {
+            break;
+        }
+        incoming.write(&buffer[..read])?;
+    }
+    let ready = incoming.finish()?;
+    ready.set_date(delivery.received)?;
+    Ok(ready)
+}
+
+impl State {
+    /// Looks for a message that may have been delivered before.
+    fn find_earlier(&mut self, env: &Env, delivery: &Delivery<'_>) -> Result<Earlier> {
+        self.load(env)?;
+        self.compare(env)?;
+        let is_it = |name: &[u8]| {
+            let rest = name.strip_prefix(delivery.unique.as_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b","))
+        };
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        let here = self.table.iter().flat_map(|table| table.names()).find(|(_, name)| is_it(name));
+        if let Some((uid, name)) = here {
+            return Ok(Earlier::Done(uid, text(name)));
+        }
+        let (list, _) = uidlist::read(env.disk(), &self.folder)?.unwrap_or_default();
+        let line = list.lines.iter().rev().find(|line| is_it(list.name(line)));
+        let told = match delivery.replay {
+            Replay::Told(validity, uid) if validity == self.validity => Some(uid),
+            _ => None,
+        };
+        let uid = told.or(line.map(|line| line.uid));
+        // While the machine stays up nothing that was done is lost: the line was written after the file had its place.
+        Ok(match uid.filter(|_| !env.marks.power_cut()) {
+            Some(uid) => Earlier::Done(uid, line.map_or_else(|| delivery.unique.to_owned(), |line| text(list.name(line)))),
+            None => Earlier::Undone(uid),
+        })
+    }
+
+    /// Puts a finished file into its place, under the UID wanted if that can still be had.
+    pub(crate) fn settle(&mut self, env: &Env, wanted: Option<Uid>, ready: Ready, row: Row) -> Result<Uid> {
+        let base: Box<[u8]> = ready.base.as_bytes().into();
+        let place = row.bits.place();
+        let suffix = String::from_utf8(crate::state::canonical(row.bits)).unwrap_or_default();
+        let target = path_of(&self.folder, place, &base, suffix.as_bytes());
+        let put = |state: &mut Self| state.own(env, |_| ready.place(place, &suffix)).map_err(Error::from);
+        if let Some(uid) = wanted.filter(|uid| *uid < self.next && self.is_free(*uid)) {
+            put(self)?;
+            self.arrive(env, Message { uid, row, name: base });
+            self.restore_line(env, uid)?;
+            return Ok(uid);
+        }
+        if let Some(uid) = wanted.filter(|uid| *uid >= self.next && *uid < Uid::MAX - 1) {
+            self.next = uid;
+        }
+        let mut placed = false;
+        let given = self.give_uids_with(env, &[&*base], false, |state, _| put(state).map(|()| placed = true));
+        if given.is_err() && placed {
+            // Without its line it would be found as a stranger's and be delivered twice.
+            let _ = env.disk().remove(&target);
+        }
+        let uid = given?;
+        self.arrive(env, Message { uid, row, name: base });
+        Ok(uid)
+    }
+
+    /// Whether a UID below the next one can be given to the message that had it.
+    pub(crate) fn is_free(&self, uid: Uid) -> bool {
+        let Some(table) = &self.table else { return false };
+        let told = table.last().filter(|_| self.log.has_readers()).unwrap_or(0);
+        table.row(uid).is_none() && uid > told && !self.parked.contains_key(&uid)
+    }
+
+    /// Sees to it that the UID list has the line of a message that is in the table.
+    pub(crate) fn restore_line(&mut self, env: &Env, uid: Uid) -> Result<()> {
+        let folder = self.folder.clone();
+        let list = uidlist::Locked::take(env.disk(), env.clock(), &folder, env.world.maildir.lock_timeout)?;
+        let (old, _) = uidlist::read(env.disk(), &folder)?.unwrap_or_default();
+        let name = self.table.as_ref().and_then(|table| table.name(uid));
+        let there = old.lines.binary_search_by_key(&uid, |line| line.uid).is_ok_and(|at| Some(old.name(&old.lines[at])) == name);
+        if !there {
+            self.rewrite_list(env, &list, &old)?;
+        }
+        Ok(())
+    }
+}

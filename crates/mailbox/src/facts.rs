@@ -1,0 +1,107 @@
+//! Facts about messages' content that are costly to find, in memory. What they say is the business of others.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mail::Uid;
+
+/// So many neighbours are fetched from the index at once.
+pub(crate) const NEIGHBOURS: Uid = 256;
+
+/// A message: the mailbox's slot in the index, and the UID.
+pub(crate) type Key = (u32, Uid);
+
+/// Recent facts within a bound. When half of it is full, what was not used since the last time goes.
+#[derive(Debug, Default)]
+pub(crate) struct FactsCache {
+    limit: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    hot: HashMap<Key, Arc<[u8]>>,
+    cold: HashMap<Key, Arc<[u8]>>,
+    /// Octets in `hot`.
+    octets: usize,
+    /// Neighbourhoods that the index was asked for.
+    asked: HashSet<Key>,
+}
+
+impl FactsCache {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, inner: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn find(&self, key: Key) -> Option<Arc<[u8]>> {
+        let mut inner = self.lock();
+        if let Some(facts) = inner.hot.get(&key) {
+            return Some(Arc::clone(facts));
+        }
+        let facts = inner.cold.remove(&key)?;
+        inner.put(key, Arc::clone(&facts), self.limit);
+        Some(facts)
+    }
+
+    /// Whether the index is to be asked for the neighbourhood of a message; only the first time.
+    pub(crate) fn ask(&self, key: Key) -> bool {
+        self.lock().asked.insert((key.0, key.1 / NEIGHBOURS))
+    }
+
+    pub(crate) fn keep(&self, key: Key, facts: Arc<[u8]>) {
+        self.lock().put(key, facts, self.limit);
+    }
+
+    /// Forgets a mailbox.
+    pub(crate) fn forget(&self, slot: u32) {
+        let mut inner = self.lock();
+        inner.hot.retain(|key, _| key.0 != slot);
+        inner.cold.retain(|key, _| key.0 != slot);
+        inner.asked.retain(|key| key.0 != slot);
+        inner.octets = inner.hot.values().map(|facts| cost(facts)).sum();
+    }
+}
+
+/// Octets of memory, the map's own included.
+fn cost(facts: &[u8]) -> usize {
+    facts.len() + 64
+}
+
+impl Inner {
+    fn put(&mut self, key: Key, facts: Arc<[u8]>, limit: usize) {
+        self.octets += cost(&facts);
+        if let Some(old) = self.hot.insert(key, facts) {
+            self.octets -= cost(&old);
+        }
+        if self.octets > limit / 2 {
+            self.cold = std::mem::take(&mut self.hot);
+            self.asked.clear();
+            self.octets = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_stays_and_the_bound_holds() {
+        let cache = FactsCache::new(10_000);
+        let facts = |n: u8| -> Arc<[u8]> { vec![n; 36].into() };
+        for uid in 0..1_000 {
+            cache.keep((1, uid), facts(uid as u8));
+            assert_eq!(cache.find((1, 0)), Some(facts(0)));
+            let inner = cache.lock();
+            assert!((inner.hot.len() + inner.cold.len()) * 100 <= 10_000);
+        }
+        assert_eq!(cache.find((1, 500)), None);
+        assert!(cache.ask((1, 5)) && !cache.ask((1, 6)));
+        cache.forget(1);
+        assert_eq!(cache.find((1, 0)), None);
+    }
+}

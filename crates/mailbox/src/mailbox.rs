@@ -1,0 +1,164 @@
+//! One mailbox of an account, shared by all its sessions and by deliveries.
+//!
+//! Locks are taken in this order: the account's map of mailboxes; mailboxes, two of them by address ([`lock_both`]);
+//! lock files; then the leaves: marks, facts, the journal's and the index thread's queues. Nobody waits for the
+//! journal with a lock held, and sessions are told of news after the lock is given back.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::env::Env;
+use crate::index::Save;
+use crate::state::State;
+
+/// Called from any thread when there may be news.
+pub type Notice = Arc<dyn Fn() + Send + Sync>;
+
+/// A mailbox.
+pub(crate) struct Mailbox {
+    pub(crate) env: Arc<Env>,
+    state: Mutex<State>,
+    watchers: Mutex<HashMap<u64, Notice>>,
+    /// The index thread was told that there is something to save.
+    queued: AtomicBool,
+    used: Mutex<Instant>,
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mailbox")
+    }
+}
+
+/// A locked mailbox. When it is given back, sessions are told of news and the index thread of changes.
+pub(crate) struct Guard<'a> {
+    mailbox: &'a Arc<Mailbox>,
+    state: Option<MutexGuard<'a, State>>,
+    log_end: u64,
+    generation: u64,
+}
+
+impl Deref for Guard<'_> {
+    type Target = State;
+
+    #[allow(clippy::expect_used)]
+    fn deref(&self) -> &State {
+        // Only `drop` takes the state out.
+        self.state.as_deref().expect("the guard holds the state until it is dropped")
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    #[allow(clippy::expect_used)]
+    fn deref_mut(&mut self) -> &mut State {
+        // Only `drop` takes the state out.
+        self.state.as_deref_mut().expect("the guard holds the state until it is dropped")
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let news = self.log.end() != self.log_end || self.gone;
+        let changed = self.generation != self.state.as_ref().map_or(self.generation, |state| state.generation);
+        self.state = None;
+        if changed {
+            self.mailbox.queue();
+        }
+        if news {
+            self.mailbox.notify();
+        }
+    }
+}
+
+impl Mailbox {
+    pub(crate) fn new(env: Arc<Env>, name: &str) -> Arc<Self> {
+        let state = State { name: name.to_owned(), ..State::default() };
+        let used = Mutex::new(Instant::now());
+        Arc::new(Self { env, state: Mutex::new(state), watchers: Mutex::default(), queued: AtomicBool::new(false), used })
+    }
+
+    pub(crate) fn lock(self: &Arc<Self>) -> Guard<'_> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (log_end, generation) = (state.log.end(), state.generation);
+        Guard { mailbox: self, state: Some(state), log_end, generation }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).gone
+    }
+
+    /// Remembers that somebody needs it.
+    pub(crate) fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn queue(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.env.store.dirty(self);
+        }
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, HashMap<u64, Notice>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn watch(&self, view: u64, notice: Option<Notice>) {
+        match notice {
+            Some(notice) => self.watchers().insert(view, notice),
+            None => self.watchers().remove(&view),
+        };
+    }
+
+    pub(crate) fn notify(&self) {
+        let notices: Vec<Notice> = self.watchers().values().cloned().collect();
+        notices.into_iter().for_each(|notice| notice());
+    }
+
+    /// What the index is to keep now.
+    pub(crate) fn take_save(self: &Arc<Self>) -> Option<Save> {
+        self.queued.store(false, Ordering::Release);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.save(&self.env)
+    }
+
+    /// The index has what [`Mailbox::take_save`] gave, or not.
+    pub(crate) fn saved(self: &Arc<Self>, generation: u64, done: bool) {
+        let mut state = self.lock();
+        if !done {
+            state.save_failed();
+        } else if state.generation == generation && state.bound > 0 {
+            state.bound = 0;
+            self.env.marks.set(state.slot, 0);
+        }
+    }
+
+    /// Gives memory back if nobody has used the mailbox for a while; says whether there is none to give.
+    pub(crate) fn cool(&self) -> bool {
+        let idle = self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.env.world.mailbox.idle_time;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let saved = state.slot > 0 && state.bound == 0 && !self.queued.load(Ordering::Acquire) && !state.rebuilt;
+        if idle && saved && !state.log.has_readers() && state.parked.is_empty() {
+            state.unload();
+        }
+        state.table.is_none()
+    }
+}
+
+/// Locks two mailboxes, which may be the same one, in an order that cannot deadlock.
+pub(crate) fn lock_both<'a>(one: &'a Arc<Mailbox>, two: &'a Arc<Mailbox>) -> (Guard<'a>, Option<Guard<'a>>) {
+    if Arc::ptr_eq(one, two) {
+        return (one.lock(), None);
+    }
+    if Arc::as_ptr(one) < Arc::as_ptr(two) {
+        let first = one.lock();
+        let second = two.lock();
+        return (first, Some(second));
+    }
+    let second = two.lock();
+    let first = one.lock();
+    (first, Some(second))
+}
