@@ -10,6 +10,7 @@
 
 mod badinput;
 mod crash;
+mod docs;
 mod dovecot;
 mod edges;
 mod harness;
