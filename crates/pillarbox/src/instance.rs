@@ -84,10 +84,22 @@ impl Layout {
         self.data.join("queue")
     }
 
-    /// The index of an account: a cache.
+    /// The folder of an account's index: a cache.
     #[must_use]
     pub fn index(&self, account: &str) -> PathBuf {
-        self.data.join("index").join(format!("{account}.db"))
+        self.data.join("index").join(account)
+    }
+
+    /// What rules forward mail with: a link to `mailctl`, which answers to this name.
+    #[must_use]
+    pub fn sendmail(&self) -> PathBuf {
+        self.programs().join("sendmail")
+    }
+
+    /// The folder of that link.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.data.join("bin")
     }
 
     /// The folder of the indexes.

@@ -1,1 +1,124 @@
-//! The daemon: sockets, TLS, timers and the pipeline that joins the libraries.
+//! The daemon: sockets, TLS, timers, and the pipeline that joins the libraries.
+//!
+//! [`run`] is the whole life of it. `server` takes connections, `smtp` and `imap` drive sessions, `intake` puts mail into the
+//! queue and `pipeline` takes it out again; `agent` is the one place that touches an account's files. What all of them share
+//! is in `house`. `control` answers `mailctl`, `trace` keeps each message's story.
+
+mod agent;
+pub mod check;
+mod commands;
+pub mod control;
+mod house;
+mod imap;
+pub mod instance;
+mod intake;
+pub mod listen;
+mod maps;
+mod metrics;
+mod notify;
+mod open;
+mod pipeline;
+mod rules;
+mod server;
+mod smtp;
+mod store;
+mod stream;
+mod tls;
+pub mod trace;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Config;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::house::House;
+use crate::listen::Listener;
+use crate::open::Opened;
+pub use crate::open::StartError;
+use crate::pipeline::Workers;
+
+/// How long what was accepted before a crash is waited for at the start, before copies and moves of it are done again.
+const REPLAY: Duration = Duration::from_secs(60);
+
+/// How long sessions have to say goodbye when the daemon stops.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// How long the messages that were accepted have to be delivered when the daemon stops; the rest is delivered at the next start.
+const FINISH: Duration = Duration::from_secs(1);
+
+/// Runs until `shutdown` is ready, then finishes what was accepted and stops.
+///
+/// # Errors
+/// [`StartError`] if the instance cannot be opened; nothing was changed then.
+pub async fn run(config_path: PathBuf, config: Config, listeners: Vec<Listener>, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+    let opened = tokio::task::spawn_blocking(move || open::open(config_path, config)).await;
+    let Opened { house, lock, unfinished } = opened.map_err(std::io::Error::other)??;
+    let workers = Workers::start(&house)?;
+    if !unfinished.is_empty() {
+        wait_until(REPLAY, || house.queue.busy() == 0).await;
+        let replayed = house.clone();
+        let replay = tokio::task::spawn_blocking(move || open::replay(&replayed, unfinished));
+        replay.await.map_err(std::io::Error::other)?;
+    }
+    let tasks = start_tasks(&house, listeners)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), hostname = %house.hostname(), "pillarbox is ready");
+    notify::tell("READY=1");
+    shutdown.await;
+    tracing::info!("stopping");
+    notify::tell("STOPPING=1");
+    stop(house, workers, tasks).await;
+    drop(lock);
+    Ok(())
+}
+
+fn start_tasks(house: &Arc<House>, listeners: Vec<Listener>) -> Result<Vec<tokio::task::JoinHandle<()>>, StartError> {
+    let status = commands::Commands::new(house.clone(), &listeners);
+    let control = control::bind(&house.layout.control())?;
+    let mut tasks = vec![tokio::spawn(control::serve(control, Arc::new(status)))];
+    let mut hangup = signal(SignalKind::hangup())?;
+    let reloaded = house.clone();
+    tasks.push(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let house = reloaded.clone();
+            let result = tokio::task::spawn_blocking(move || house.reload()).await;
+            if let Ok(Err(problems)) = result {
+                tracing::error!("the configuration was not reloaded, the old one stays in force:\n{problems}");
+            }
+        }
+    }));
+    tasks.push(tokio::spawn(watch::run(house.clone())));
+    for listener in listeners {
+        tasks.push(tokio::spawn(server::accept(house.clone(), listener)));
+    }
+    Ok(tasks)
+}
+
+/// No new work; goodbye to sessions; what was accepted is delivered as far as time allows; everything is written out.
+async fn stop(house: Arc<House>, workers: Workers, tasks: Vec<tokio::task::JoinHandle<()>>) {
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    house.stop.send_replace(true);
+    wait_until(GOODBYE, || house.metrics.sessions_open.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
+    wait_until(FINISH, || house.queue.busy() == 0).await;
+    let finished = tokio::task::spawn_blocking(move || {
+        workers.finish(&house);
+        house.agents().iter().for_each(|agent| agent.close());
+        house.journal.close();
+        house.trace.close();
+    });
+    if finished.await.is_err() {
+        tracing::error!("the end was not clean; the journal has what was accepted");
+    }
+}
+
+async fn wait_until(longest: Duration, condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // When time is over, the journal has what is not done.
+    let _ = tokio::time::timeout(longest, wait).await;
+}

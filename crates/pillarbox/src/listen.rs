@@ -91,7 +91,7 @@ fn hint(error: &io::Error, address: SocketAddr) -> String {
             address.port()
         ),
         io::ErrorKind::PermissionDenied => format!(
-            "\n  ports below 1024 need a right: start from the systemd unit, whose socket gives port {}, or grant it once with\n  setcap cap_net_bind_service=+ep on the program, or choose a port above 1023",
+            "\n  port {} needs a right: start with the systemd unit, which gives it, or grant it once with\n  setcap cap_net_bind_service=+ep FILE-OF-THE-PROGRAM, or choose a port above 1023",
             address.port()
         ),
         io::ErrorKind::AddrNotAvailable => "\n  no interface of this machine has this address; see: ip address".to_owned(),

@@ -43,6 +43,24 @@ fn write_one(page: &mut String, name: &str, kind: &str, help: &str, value: u64) 
     let _ = write!(page, "# TYPE pillarbox_{name} {kind}\n# HELP pillarbox_{name} {help}\npillarbox_{name}{suffix} {value}\n");
 }
 
+/// Counts a session as open until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenSession<'a>(&'a AtomicU64);
+
+impl Metrics {
+    /// One more session is open.
+    pub(crate) fn open_session(&self) -> OpenSession<'_> {
+        count(&self.sessions_open);
+        OpenSession(&self.sessions_open)
+    }
+}
+
+impl Drop for OpenSession<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Adds one.
 pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);

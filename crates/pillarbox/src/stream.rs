@@ -30,16 +30,13 @@ impl Stream {
         }
     }
 
-    /// The version and cipher of an encrypted connection, such as `TLSv1.3 TLS13_AES_256_GCM_SHA384`.
+    /// The registered name of an encrypted connection's cipher suite, such as `TLS_AES_128_GCM_SHA256`.
     #[must_use]
-    pub fn tls_description(&self) -> Option<String> {
+    pub fn cipher(&self) -> Option<String> {
         let Self::Tls(tls) = self else { return None };
-        let connection = tls.get_ref().1;
-        let version = match connection.protocol_version()? {
-            rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2",
-            _ => "TLSv1.3",
-        };
-        Some(format!("{version} {:?}", connection.negotiated_cipher_suite()?.suite()))
+        let suite = tls.get_ref().1.negotiated_cipher_suite()?.suite();
+        // rustls names the suites of TLS 1.3 as TLS13_AES_..., the registry as TLS_AES_....
+        suite.as_str().map(|name| name.replacen("TLS13_", "TLS_", 1))
     }
 }
 

@@ -1,0 +1,232 @@
+//! The joined libraries: everything that a session, a worker or a command may ask for.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use auth::{Account, Authenticator, Outcome};
+use config::Config;
+use journal::Journal;
+use mail::{Address, Domain, Enhanced, Envelope, Reply, ReversePath, Secret, Verdict};
+use queue::Queue;
+use serde_json::json;
+use smtp::Admission;
+use system::Clock;
+use tokio::sync::watch;
+
+use crate::agent::{Agent, AgentError};
+use crate::instance::{self, Layout};
+use crate::intake::Incoming;
+use crate::maps::{Maps, Resolved};
+use crate::metrics::{Metrics, count};
+use crate::server::Places;
+use crate::tls::Tls;
+use crate::trace::Trace;
+use crate::watch::Watcher;
+
+/// Everything that the parts of the daemon share.
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) config_path: PathBuf,
+    pub(crate) layout: Layout,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tls: Tls,
+    pub(crate) metrics: Metrics,
+    pub(crate) trace: Trace,
+    pub(crate) maps: Maps,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) journal: Journal,
+    pub(crate) queue: Queue,
+    pub(crate) places: Places,
+    pub(crate) watcher: Watcher,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) environment: mailbox::Environment,
+    config: RwLock<Arc<Config>>,
+    admission: Mutex<Admission>,
+    agents: Mutex<HashMap<String, Arc<Agent>>>,
+}
+
+/// What [`House::new`] is made of.
+pub(crate) struct Parts {
+    pub(crate) config_path: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tls: Tls,
+    pub(crate) trace: Trace,
+    pub(crate) maps: Maps,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) journal: Journal,
+    pub(crate) queue: Queue,
+    pub(crate) environment: mailbox::Environment,
+}
+
+impl House {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config_path, config, clock, tls, trace, maps, authenticator, journal, queue, environment } = parts;
+        Self {
+            config_path,
+            layout: Layout::of(&config),
+            clock,
+            environment,
+            tls,
+            metrics: Metrics::default(),
+            trace,
+            maps,
+            authenticator,
+            journal,
+            queue,
+            places: Places::default(),
+            watcher: Watcher::default(),
+            stop: watch::channel(false).0,
+            admission: Mutex::new(Admission::new(&config.smtp)),
+            agents: Mutex::default(),
+            config: RwLock::new(Arc::new(config)),
+        }
+    }
+
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The name of this host. The configuration was checked to hold one.
+    pub(crate) fn hostname(&self) -> Domain {
+        host_domain(&self.config())
+    }
+
+    pub(crate) fn smtp_admission(&self) -> MutexGuard<'_, Admission> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready when the daemon is told to stop.
+    pub(crate) async fn stopping(&self) {
+        // The sender lives in this house, so the wait ends only with the order.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    pub(crate) async fn log_in(&self, name: &str, password: Secret, address: IpAddr) -> Outcome {
+        let outcome = self.authenticator.check(name, password, address, Instant::now()).await;
+        match &outcome {
+            Outcome::Granted(_) => count(&self.metrics.logins),
+            Outcome::Refused | Outcome::TryLater { .. } => {
+                count(&self.metrics.logins_refused);
+                tracing::warn!(%address, name, ?outcome, "log-in refused");
+            }
+        }
+        outcome
+    }
+
+    /// The agent of an account, made when it is first asked for.
+    pub(crate) async fn agent(self: &Arc<Self>, account: &Arc<Account>) -> Result<Arc<Agent>, AgentError> {
+        let (house, account) = (self.clone(), account.clone());
+        tokio::task::spawn_blocking(move || house.agent_blocking(&account)).await.map_err(AgentError::task)?
+    }
+
+    /// The same from a thread that may block.
+    pub(crate) fn agent_blocking(self: &Arc<Self>, account: &Arc<Account>) -> Result<Arc<Agent>, AgentError> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(account.name.as_str()).filter(|agent| agent.is_of(account)) {
+            return Ok(agent.clone());
+        }
+        let agent = Agent::open(self, account)?;
+        agents.insert(account.name.to_string(), agent.clone());
+        Ok(agent)
+    }
+
+    /// Every agent that is open.
+    pub(crate) fn agents(&self) -> Vec<Arc<Agent>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// A user may send as any address that leads to him; a stranger as whoever he likes, for now.
+    pub(crate) fn check_sender(&self, sender: &ReversePath, account: Option<&str>) -> Verdict {
+        let (ReversePath::Address(address), Some(account)) = (sender, account) else { return Verdict::Accept };
+        let leads_to = |target: &Address| self.account_of(target).is_some_and(|(owner, _)| owner.name.as_str() == account);
+        if self.expand(address, true).is_ok_and(|resolved| resolved.targets.iter().any(leads_to)) {
+            return Verdict::Accept;
+        }
+        Verdict::Reject(Reply::new(553, Enhanced(5, 7, 1), "This sender address is not yours"))
+    }
+
+    pub(crate) fn check_recipient(&self, recipient: &Address, account: Option<&str>) -> Verdict {
+        match self.expand(recipient, account.is_some()) {
+            Err(verdict) => verdict,
+            Ok(resolved) if resolved.targets.iter().any(|target| self.account_of(target).is_some()) => Verdict::Accept,
+            // There is no way out yet: the sender's server keeps the message, and its user learns of it.
+            Ok(_) => Verdict::Reject(Reply::new(550, Enhanced(5, 4, 4), "This server does not send mail on to other servers")),
+        }
+    }
+
+    /// What the alias maps make of an address; an error is the reply for the client.
+    pub(crate) fn expand(&self, address: &Address, member: bool) -> Result<Resolved, Verdict> {
+        self.maps.expand(address, member, self.authenticator.accounts())
+    }
+
+    /// The account whose mailbox a final address is, and what stood behind the delimiter in it.
+    pub(crate) fn account_of(&self, address: &Address) -> Option<(Arc<Account>, String)> {
+        self.maps.account_of(address, self.authenticator.accounts())
+    }
+
+    /// Opens a journal entry for a message that begins.
+    pub(crate) fn open_message(&self, envelope: Envelope) -> Result<Incoming, Verdict> {
+        Incoming::open(self, envelope)
+    }
+
+    /// Reads configuration, maps and certificate anew. What is wrong leaves the old state in force.
+    ///
+    /// # Errors
+    /// Everything that is wrong, for people.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let config = instance::load(&self.config_path).map_err(|error| error.to_string())?;
+        let findings = crate::check::all(&config, &self.layout);
+        if !findings.errors.is_empty() {
+            return Err(findings.errors.join("\n"));
+        }
+        self.tls.load(&config.server).map_err(|error| error.to_string())?;
+        self.maps.reload(&config).map_err(|problems| problems.join("\n"))?;
+        self.smtp_admission().set_limits(&config.smtp);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        tracing::info!(file = %self.config_path.display(), "configuration reloaded");
+        Ok(())
+    }
+
+    /// Notes an account whose mail cannot be reached.
+    pub(crate) fn tell_defer(&self, id: mail::MessageId, recipient: &Address, reason: &str) {
+        count(&self.metrics.recipients_deferred);
+        self.trace.step(id, "deferred", json!({"recipient": recipient.to_string(), "reason": reason}));
+    }
+}
+
+/// The host's name as a domain; `localhost` where the configuration's is none, which its check refuses.
+pub(crate) fn host_domain(config: &Config) -> Domain {
+    let parse = |name: &str| name.parse::<Domain>();
+    parse(&config.server.hostname).or_else(|_| parse("localhost")).unwrap_or_else(|_| unreachable!("localhost is a domain"))
+}
+
+/// Makes the folders of an instance that are missing, with room for their owner alone.
+pub(crate) fn make_folders(layout: &Layout) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    for folder in [layout.data().to_owned(), layout.journal(), layout.queue(), layout.indexes(), layout.trace(), layout.programs()] {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    link_sendmail(layout)
+}
+
+/// Makes the link that rules forward mail with. It points to the `mailctl` beside this program, or to the first in the usual places.
+fn link_sendmail(layout: &Layout) -> io::Result<()> {
+    let beside = std::env::current_exe().ok().map(|me| me.with_file_name("mailctl"));
+    let usual = ["/usr/local/bin/mailctl", "/usr/bin/mailctl"].map(PathBuf::from);
+    let Some(mailctl) = beside.into_iter().chain(usual).find(|path| path.is_file()) else { return Ok(()) };
+    let link = layout.sendmail();
+    if std::fs::read_link(&link).is_ok_and(|target| target == mailctl) {
+        return Ok(());
+    }
+    match std::fs::remove_file(&link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(mailctl, link)
+}

@@ -1,0 +1,167 @@
+//! Drives IMAP sessions: sockets, TLS, log-ins, notices and waiting for the disk on one side, the session's steps on the other.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth::Outcome;
+use imap::{Attempt, LoginRefused, Peer, Remark, Session, Settings, Step};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
+use tokio::time::{timeout, timeout_at};
+
+use crate::house::House;
+use crate::listen::Service;
+use crate::stream::Stream;
+
+/// How much is read from a socket at once while an upload comes in.
+const READ_SIZE: usize = 64 << 10;
+
+/// How much room an idle session keeps for its next command.
+const IDLE_SIZE: usize = 1 << 10;
+
+/// How long a client may take nothing of what it asked for.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(house: Arc<House>, mut stream: Stream, peer: SocketAddr, service: Service) {
+    if service.is_implicit_tls() {
+        let Some(acceptor) = house.tls.acceptor() else { return };
+        match timeout(house.config().imap.login_timeout, stream.into_tls(&acceptor)).await {
+            Ok(Ok(encrypted)) => stream = encrypted,
+            _ => return,
+        }
+    }
+    let stirred = Arc::new(Notify::new());
+    let notice = stirred.clone();
+    let settings = Settings { limits: house.config().imap.clone(), tls: house.tls.acceptor().is_some() };
+    let who = Peer { ip: peer.ip(), tls: service.is_implicit_tls(), loopback: peer.ip().is_loopback() };
+    let session = Session::new(Arc::new(settings), who, Arc::new(move || notice.notify_one()), Instant::now());
+    let mut driver = Driver { house, stream: Some(stream), peer, session, stirred, account: None };
+    if let Err(error) = driver.run().await {
+        tracing::debug!(%peer, account = driver.account, %error, "imap connection lost");
+    }
+}
+
+struct Driver {
+    house: Arc<House>,
+    /// Only taken during a handshake.
+    stream: Option<Stream>,
+    peer: SocketAddr,
+    session: Session,
+    stirred: Arc<Notify>,
+    account: Option<String>,
+}
+
+impl Driver {
+    async fn run(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; IDLE_SIZE];
+        loop {
+            // Commands read and rename files: short work in the page cache, but a slow disk must not stop other sessions.
+            let session = &mut self.session;
+            match tokio::task::block_in_place(|| session.advance(Instant::now())) {
+                Step::Write => self.write().await?,
+                Step::Read => self.read(&mut buffer).await?,
+                Step::StartTls => self.start_tls().await?,
+                Step::Authenticate(attempt) => self.authenticate(attempt).await,
+                Step::Await(pending) => {
+                    let result = pending.0.await;
+                    self.session.resume(result);
+                }
+                Step::Remark(remark) => self.remark(remark),
+                Step::Close => {
+                    let Some(stream) = &mut self.stream else { return Ok(()) };
+                    // The peer may be gone; it was told all that there was to say.
+                    let _ = timeout(Duration::from_secs(2), stream.shutdown()).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let write = async {
+            let written = stream.write(self.session.output()).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.session.written(written);
+            if self.session.output().is_empty() { stream.flush().await } else { Ok(()) }
+        };
+        timeout(WRITE_TIMEOUT, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+
+    /// Waits for octets, a notice, the deadline, or the order to stop.
+    async fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let deadline = self.session.deadline().into();
+        let read = tokio::select! {
+            read = timeout_at(deadline, stream.read(buffer)) => read,
+            () = self.stirred.notified() => {
+                self.session.notice();
+                return Ok(());
+            }
+            () = self.house.stopping() => {
+                self.session.end("Server is shutting down");
+                return Ok(());
+            }
+        };
+        let Ok(read) = read else { return Ok(()) };
+        let length = read?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.session.receive(&buffer[..length]);
+        // A full buffer means that there is more to come; idle sessions are many and keep a small one.
+        let wanted = if length == buffer.len() { READ_SIZE } else if length < IDLE_SIZE { IDLE_SIZE } else { buffer.len() };
+        if wanted != buffer.len() {
+            *buffer = vec![0; wanted];
+        }
+        Ok(())
+    }
+
+    async fn start_tls(&mut self) -> io::Result<()> {
+        let (Some(stream), Some(acceptor)) = (self.stream.take(), self.house.tls.acceptor()) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let deadline = self.session.deadline().into();
+        let handshake = timeout_at(deadline, stream.into_tls(&acceptor)).await;
+        self.stream = Some(handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??);
+        self.session.secured();
+        Ok(())
+    }
+
+    async fn authenticate(&mut self, attempt: Attempt) {
+        let Attempt { name, authorization, secret, mechanism } = attempt;
+        if authorization.is_some_and(|other| other != name) {
+            return self.session.authenticated(Err(LoginRefused::Authorization));
+        }
+        let result = match self.house.log_in(&name, secret, self.peer.ip()).await {
+            Outcome::Refused => Err(LoginRefused::Credentials),
+            Outcome::TryLater { .. } => Err(LoginRefused::Limit),
+            Outcome::Granted(account) => match self.house.agent(&account).await {
+                Ok(agent) => {
+                    tracing::info!(peer = %self.peer, account = account.name.as_str(), ?mechanism, "imap log-in");
+                    self.account = Some(account.name.to_string());
+                    Ok(agent.store())
+                }
+                Err(error) => {
+                    tracing::error!(account = account.name.as_str(), %error, "the account cannot be opened");
+                    Err(LoginRefused::Unavailable)
+                }
+            },
+        };
+        self.session.authenticated(result);
+    }
+
+    fn remark(&self, remark: Remark) {
+        let (peer, account) = (self.peer, self.account.as_deref());
+        match remark {
+            Remark::Client(client) => tracing::info!(%peer, account, client, "imap client"),
+            Remark::Ended(reason) => tracing::info!(%peer, account, reason, "imap session ended"),
+            Remark::BrokenMessage { mailbox, uid } => tracing::warn!(%peer, account, mailbox, uid, "a message could not be read to its end"),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Runs an account's rule file over a message: the daemon's [`filter::Host`]. Maildir targets within the account's Maildir go
+//! through its mailbox store, everything else is done as procmail does and noted as not covered by the journal.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use filter::{
+    Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Outcome, Place, Program, Programs, Request, RuleFile,
+    Target, Text, Unreadable, Variables,
+    trust::{self, Distrust},
+};
+
+/// What an account's rules see of their surroundings.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) account: String,
+    pub(crate) home: PathBuf,
+    /// What `!` forwards with.
+    pub(crate) sendmail: PathBuf,
+    /// The daemon's configuration, for programs that speak with it.
+    pub(crate) config: PathBuf,
+}
+
+/// Puts a message into a mailbox; gives the name of its file.
+pub(crate) trait Store {
+    /// The mailbox that a folder of the account's Maildir is; `None` if it is none.
+    fn mailbox_at(&self, path: &Path) -> Option<String>;
+
+    /// Stores the pieces, one behind the other, as one message.
+    fn store(&mut self, mailbox: &str, pieces: &[&[u8]]) -> io::Result<String>;
+}
+
+/// What became of a message, in words for the log and the trace.
+#[derive(Debug)]
+pub(crate) struct Filtered {
+    pub(crate) outcome: Outcome,
+    pub(crate) log: String,
+}
+
+/// Runs the rule file over the message.
+pub(crate) fn run(
+    surroundings: &Surroundings,
+    rules: &Path,
+    (limits, programs): (&config::Filter, &Programs),
+    (extension, sender): (&str, &str),
+    message: &[u8],
+    store: &mut dyn Store,
+) -> Filtered {
+    let mut host = DaemonHost { files: FileHost::new(limits, programs, None, false), store, home: &surroundings.home, log: Vec::new() };
+    let request = Request {
+        variables: variables(surroundings, sender),
+        // As `mailbox_command` of the user's main.cf has them.
+        assignments: vec![b"DEFAULT=$HOME/Maildir/".to_vec(), b"MAILDIR=$HOME/Maildir".to_vec()],
+        system_file: None,
+        files: vec![RuleFile { name: rules.to_owned(), base: Base::Home, optional: false }],
+        arguments: vec![extension.as_bytes().to_vec()],
+        program_name: b"pillarbox".to_vec(),
+        folder: surroundings.home.join("Maildir"),
+        soft_failure: true,
+        berkeley: false,
+        explain: false,
+    };
+    let outcome = Evaluator::new(&mut host, limits, request, message).filter();
+    let log = String::from_utf8_lossy(&host.log).into_owned();
+    Filtered { outcome, log }
+}
+
+fn variables(surroundings: &Surroundings, sender: &str) -> Variables {
+    let Surroundings { account, home, sendmail, config } = surroundings;
+    let path = |path: &Path| path.as_os_str().as_bytes().to_vec();
+    let inbox = [&path(home), &b"/Maildir/"[..]].concat();
+    let mut variables = Variables::new();
+    let all: [(&str, Vec<u8>); 10] = [
+        ("HOME", path(home)),
+        ("LOGNAME", account.clone().into_bytes()),
+        ("USER", account.clone().into_bytes()),
+        ("SHELL", b"/bin/sh".to_vec()),
+        ("PATH", [&path(home)[..], b"/bin:/usr/local/bin:/usr/bin:/bin"].concat()),
+        ("ORGMAIL", inbox),
+        ("SENDMAIL", path(sendmail)),
+        ("SENDMAILFLAGS", b"-oi".to_vec()),
+        ("SENDER", sender.as_bytes().to_vec()),
+        ("PILLARBOX_CONFIG", path(config)),
+    ];
+    for (name, value) in all {
+        variables.set(name.as_bytes(), value);
+    }
+    variables
+}
+
+/// The daemon's host: the standard one, but for the account's own Maildir and for files that are not safe.
+struct DaemonHost<'a> {
+    files: FileHost<'a>,
+    store: &'a mut dyn Store,
+    home: &'a Path,
+    log: Vec<u8>,
+}
+
+/// The most of a rule file's own log that is kept where it names no LOGFILE, in octets.
+const LONGEST_LOG: usize = 64 << 10;
+
+impl DaemonHost<'_> {
+    fn mailbox(&self, place: Place<'_>, kind: FolderKind) -> Option<String> {
+        if kind != FolderKind::Maildir {
+            return None;
+        }
+        self.store.mailbox_at(&place.path().ok()?)
+    }
+}
+
+impl Host for DaemonHost<'_> {
+    fn log(&mut self, text: &[u8]) {
+        self.files.log(text);
+        let room = LONGEST_LOG.saturating_sub(self.log.len());
+        self.log.extend_from_slice(&text[..text.len().min(room)]);
+    }
+
+    fn open_log(&mut self, place: Option<Place<'_>>) -> io::Result<()> {
+        self.files.open_log(place)
+    }
+
+    fn run(&mut self, job: &Job<'_>) -> Finished {
+        self.files.run(job)
+    }
+
+    fn load(&mut self, path: &Path) -> Result<Option<Arc<Program>>, Unreadable> {
+        self.files.load(path)
+    }
+
+    /// A rule file may belong to root, to the owner of the home, or to the user that this daemon runs as.
+    fn distrust(&mut self, path: &Path) -> Option<Distrust> {
+        let owner = std::fs::metadata(self.home).map_or(0, |home| home.uid());
+        let distrust = trust::check(path, owner).err()?;
+        trust::check(path, rustix::process::geteuid().as_raw()).err()?;
+        tracing::warn!(file = %path.display(), "rule file not used: it {distrust}");
+        Some(distrust)
+    }
+
+    fn enter(&mut self, folder: &Path) -> bool {
+        self.files.enter(folder)
+    }
+
+    fn set_umask(&mut self, mask: u32) {
+        self.files.set_umask(mask);
+    }
+
+    fn standard_output(&mut self, _text: &Text<'_>) -> io::Result<()> {
+        // The daemon's standard output is nobody's mailbox: the recipe fails, and the message stays.
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn open_folder(&mut self, place: Place<'_>, wanted: FolderKind, only_folder: bool) -> Result<Folder, NotAFolder> {
+        if self.mailbox(place, wanted).is_some() {
+            return Ok(Folder { kind: FolderKind::Maildir, mode: 0o700 });
+        }
+        self.files.open_folder(place, wanted, only_folder)
+    }
+
+    fn append(&mut self, place: Place<'_>, text: &Text<'_>) -> Result<(), (io::Error, bool)> {
+        self.files.append(place, text)
+    }
+
+    fn store(&mut self, place: Place<'_>, kind: FolderKind, text: &Text<'_>) -> io::Result<Vec<u8>> {
+        let Some(mailbox) = self.mailbox(place, kind) else { return self.files.store(place, kind, text) };
+        let file = self.store.store(&mailbox, text.pieces)?;
+        Ok(format!("/new/{file}").into_bytes())
+    }
+
+    fn link(&mut self, stored: &Path, place: Place<'_>, kind: FolderKind, prefix: &[u8]) -> io::Result<Vec<u8>> {
+        self.files.link(stored, place, kind, prefix)
+    }
+
+    fn set_mode(&mut self, place: Place<'_>, mode: u32) {
+        self.files.set_mode(place, mode);
+    }
+
+    fn lock(&mut self, path: &Path) -> Lock {
+        self.files.lock(path)
+    }
+
+    fn unlock(&mut self, path: &Path) -> bool {
+        self.files.unlock(path)
+    }
+
+    fn sleep(&mut self, time: Duration) {
+        self.files.sleep(time);
+    }
+
+    fn now(&self) -> SystemTime {
+        self.files.now()
+    }
+
+    fn hostname(&self) -> Vec<u8> {
+        self.files.hostname()
+    }
+
+    fn process(&self) -> u32 {
+        self.files.process()
+    }
+}
+
+/// The targets that the journal does not cover, for the trace.
+pub(crate) fn outside_targets(outcome: &Outcome) -> Vec<String> {
+    let outside = outcome.deliveries.iter().filter(|delivery| !matches!(delivery.target, Target::Folder(FolderKind::Maildir)));
+    outside.map(|delivery| OsStr::from_bytes(&delivery.name).to_string_lossy().into_owned()).collect()
+}
+
+/// `file:line` of the recipe that took the message.
+pub(crate) fn matched_recipe(outcome: &Outcome) -> Option<String> {
+    let origin = outcome.deliveries.last()?.origin.as_ref()?;
+    Some(format!("{}:{}", String::from_utf8_lossy(&origin.file), origin.line))
+}
