@@ -12,7 +12,7 @@ use crate::body::Body;
 use crate::commit::Committer;
 use crate::entry::{Entry, EntryId, Note};
 use crate::error::{Error, Result};
-use crate::group::Durable;
+use crate::group::{Durable, Group};
 use crate::record::{Kind, PAGE};
 use crate::replay::{Replayed, Report, replay};
 use crate::segment::Segment;
@@ -144,6 +144,30 @@ impl Journal {
     /// after the next checkpoint. As with [`Journal::mark`], this counts after the checkpoint, or if the machine did not stop.
     pub fn release(&self, entry: EntryId) {
         release(&self.shared, entry.0);
+    }
+
+    /// Resolves when a checkpoint that begins after this call is durable: all releases and marks from before are firm then, and
+    /// what was written elsewhere before is on disk. Until then, or for ever after an error, only a restart of the machine
+    /// can undo them. For removing what a crash would still need.
+    pub fn covered(&self) -> Durable {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        if state.closing {
+            return Durable::refused(&Error::Closed);
+        }
+        // All that ask between two passes share one group.
+        let group = match state.watchers.first() {
+            Some(group) => Arc::clone(group),
+            None => {
+                let group = Arc::new(Group::default());
+                state.watchers.push(Arc::clone(&group));
+                group
+            }
+        };
+        state.marked = true;
+        drop(state);
+        shared.tick.notify_one();
+        Durable::new(group, 0, None)
     }
 
     /// Numbers about the journal.
@@ -430,6 +454,19 @@ mod tests {
         assert_eq!(journal.status().entries, 0);
         drop(journal);
         assert!(open(folder.path()).1.is_empty());
+    }
+
+    #[test]
+    fn who_waits_for_a_checkpoint_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, ..) = open(folder.path());
+        let checkpoints = journal.status().checkpoints;
+        journal.covered().wait().unwrap();
+        assert!(journal.status().checkpoints > checkpoints);
+        let last = journal.covered();
+        journal.close();
+        assert!(matches!(last.outcome(), Some(Ok(()))), "closing makes a checkpoint");
+        assert!(matches!(journal.covered().wait(), Err(Error::Closed)));
     }
 
     #[test]

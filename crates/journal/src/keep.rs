@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::entry::{Entry, Location, Progress};
 use crate::error::{Error, Result};
-use crate::group::Durable;
+use crate::group::{Durable, Group};
 use crate::record::Kind;
 use crate::segment::{Segment, create};
 use crate::state::{Item, Shared, State};
@@ -23,7 +23,8 @@ const SPARE: usize = 2;
 /// A pass whose checkpoint record is on its way.
 pub(crate) struct Pass {
     pub(crate) durable: Durable,
-    pub(crate) oldest: u64,
+    oldest: u64,
+    watchers: Vec<Arc<Group>>,
 }
 
 /// A piece to be copied.
@@ -59,6 +60,10 @@ impl Shared {
             self.tidy();
         }
         self.pass();
+        for watcher in std::mem::take(&mut self.lock().watchers) {
+            watcher.refuse(0, &Error::Closed);
+            watcher.complete();
+        }
     }
 
     /// Waits until a pass is due; `false` when the journal closes.
@@ -82,14 +87,20 @@ impl Shared {
     }
 
     fn pass(self: &Arc<Self>) {
-        let Some(Pass { durable, oldest }) = self.begin_pass() else { return };
+        let Some(Pass { durable, oldest, watchers }) = self.begin_pass() else { return };
         let outcome = durable.wait();
-        self.finish_pass(oldest, outcome);
+        self.finish_pass(oldest, watchers, outcome);
+    }
+
+    /// Ends a pass whose record is written or refused; for tests, which have no threads.
+    #[cfg(test)]
+    pub(crate) fn end_pass(&self, pass: Pass, outcome: Result<()>) {
+        self.finish_pass(pass.oldest, pass.watchers, outcome);
     }
 
     /// Calls the checkpoint and queues the record of it; `None` if there is nothing to do or it failed.
     pub(crate) fn begin_pass(self: &Arc<Self>) -> Option<Pass> {
-        let (upto, call) = {
+        let (upto, call, watchers) = {
             let mut state = self.lock();
             let call = state.released.is_some() || state.marked;
             let oldest = state.live.front().map_or(u64::MAX, |segment| segment.generation());
@@ -98,12 +109,12 @@ impl Shared {
             }
             state.covering = state.released.take();
             state.marked = false;
-            (state.next_seq.saturating_sub(1), call)
+            (state.next_seq.saturating_sub(1), call, std::mem::take(&mut state.watchers))
         };
         if call && let Err(cause) = (self.checkpoint)() {
             let error = Error::disk("sync what was delivered")(cause);
             tracing::error!(%error, "the journal keeps its segments");
-            self.put_back(call);
+            self.put_back(call, watchers);
             return None;
         }
         self.confirm(upto);
@@ -117,7 +128,7 @@ impl Shared {
         let seq = state.push(item);
         state.urgent = true;
         self.wake(&mut state);
-        Some(Pass { durable: Durable::new(Arc::clone(&state.group), seq, None), oldest })
+        Some(Pass { durable: Durable::new(Arc::clone(&state.group), seq, None), oldest, watchers })
     }
 
     /// Marks from before the checkpoint are true now. Copies of them say so themselves, for the checkpoint record speaks of the
@@ -130,18 +141,19 @@ impl Shared {
     }
 
     /// The checkpoint does not count: what it was to cover waits for the next.
-    fn put_back(&self, call: bool) {
+    fn put_back(&self, call: bool, watchers: Vec<Arc<Group>>) {
         let mut state = self.lock();
         let covering = state.covering.take();
         state.released = state.released.into_iter().chain(covering).min();
         state.marked |= call;
+        state.watchers.extend(watchers);
     }
 
     /// Frees what is not needed any more when the record is durable.
-    pub(crate) fn finish_pass(&self, oldest: u64, outcome: Result<()>) {
+    fn finish_pass(&self, oldest: u64, watchers: Vec<Arc<Group>>, outcome: Result<()>) {
         if let Err(error) = outcome {
             tracing::warn!(%error, "the journal could not note a checkpoint");
-            self.put_back(true);
+            self.put_back(true, watchers);
             return;
         }
         let mut state = self.lock();
@@ -157,6 +169,7 @@ impl Shared {
             if usable { state.free.push(segment) } else { useless.push(segment) }
         }
         drop(state);
+        watchers.iter().for_each(|watcher| watcher.complete());
         self.remove(useless);
     }
 

@@ -138,6 +138,8 @@ pub(crate) struct State {
     pub(crate) released: Option<u64>,
     /// Marks wait for a checkpoint.
     pub(crate) marked: bool,
+    /// Who waits for the next checkpoint.
+    pub(crate) watchers: Vec<Arc<Group>>,
     /// As `released`, of the checkpoint that runs.
     pub(crate) covering: Option<u64>,
     /// Segments run short: do not wait for the interval.
