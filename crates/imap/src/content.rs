@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use mime::eol::{self, Window};
-use mime::{Section, Structure, Text};
+use mime::{Facts, Section, Structure, Text};
 
 use crate::store::{self, Body, Refusal, Selected};
 use mail::Uid;
@@ -37,6 +38,19 @@ pub(crate) fn need(section: &Section) -> Need {
         (true, Text::Whole) => Need::Open,
         (true, _) => Need::Header,
         (false, _) => Need::Whole,
+    }
+}
+
+/// The facts about a message's content: those that the mailbox keeps, or else those that are found and kept now. Of a
+/// message that is gone there are none.
+pub(crate) fn facts(view: &dyn Selected, uid: Uid) -> store::Result<Facts> {
+    if let Some(facts) = view.facts(uid).and_then(|blob| Facts::decode(&blob)) {
+        return Ok(facts);
+    }
+    match Content::open(view, uid, Need::Whole, Vec::new()) {
+        Ok(content) => Ok(content.find_facts(view, uid)),
+        Err(Refusal::Expunged) => Ok(Facts::default()),
+        Err(refusal) => Err(refusal),
     }
 }
 
@@ -141,6 +155,13 @@ impl Content {
     /// The whole message, taken apart. It must have been read whole.
     pub(crate) fn structure(&self) -> Structure<'_> {
         Structure::parse(&self.raw)
+    }
+
+    /// Finds the facts and has them kept. It must have been read whole.
+    pub(crate) fn find_facts(&self, view: &dyn Selected, uid: Uid) -> Facts {
+        let facts = Facts::from_structure(&self.structure());
+        view.keep_facts(uid, Arc::from(facts.encode()));
+        facts
     }
 
     /// What a section is. `structure` is only asked for where part numbers need it.

@@ -336,7 +336,8 @@ pub trait Selected: Send {
     fn keep_facts(&self, uid: Uid, facts: Arc<[u8]>);
 
     /// Changes flags. Gives the UIDs that were left alone because of `unchanged_since`; the changes themselves are
-    /// told by the next poll.
+    /// told by the next poll. A message of the view that another session has expunged takes the change as well, in the last
+    /// known state that [`Selected::meta`] gives of it: it looks alike to all sessions until they are told that it is gone.
     ///
     /// # Errors
     /// [`Refusal::ReadOnly`], [`Refusal::Limit`] for too many keywords, [`Refusal::Unavailable`].

@@ -43,10 +43,12 @@ const fn with_uid(name: &'static str, poll: Poll, run: Run) -> Verb {
 }
 
 /// All verbs, the frequent ones first.
-static VERBS: [Verb; 30] = [
+static VERBS: [Verb; 32] = [
     with_uid("FETCH", Poll::Flags, command::fetch::fetch),
     with_uid("STORE", Poll::Flags, command::store::store),
     with_uid("SEARCH", Poll::Flags, command::search::search),
+    with_uid("SORT", Poll::Flags, command::sort::sort),
+    with_uid("THREAD", Poll::Flags, command::thread::thread),
     verb("NOOP", ANY, Poll::All, command::noop::noop),
     verb("IDLE", AFTER, Poll::Nothing, command::idle::idle),
     verb("STATUS", AFTER, Poll::All, command::status::status),

@@ -132,7 +132,7 @@ pub(crate) fn flags(cursor: &mut Cursor<'_>) -> Result<Named, Reply> {
         cursor.list(one)?;
     } else {
         one(cursor)?;
-        while cursor.peek() == Some(b' ') && !cursor.clone().end().is_ok() {
+        while cursor.peek() == Some(b' ') && cursor.clone().end().is_err() {
             cursor.space()?;
             one(cursor)?;
         }

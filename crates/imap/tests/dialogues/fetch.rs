@@ -139,6 +139,7 @@ fn a_message_that_is_gone_does_not_harm_the_others() {
         S1: body)
         S1: * 3 FETCH (UID 3 BODY[TEXT]<0> {4}
         S1: body)
+        S1: * 2 FETCH (UID 2 FLAGS (\Recent \Deleted))
         S1: b OK [EXPUNGEISSUED] Some messages were expunged already.
         C1: c FETCH 3 UID
         S1: * 3 FETCH (UID 3)
@@ -163,7 +164,7 @@ fn large() -> (Vec<u8>, Vec<u8>) {
         keep
     });
     // Two CRs before a LF: the first stays, the second belongs to the line end.
-    let raw = String::from_utf8(raw).unwrap().replace("\n\r\nend", "\n\r\r\nend").into_bytes();
+    let raw = String::from_utf8_lossy(&raw).replace("\n\r\nend", "\n\r\r\nend").into_bytes();
     (wire, raw)
 }
 

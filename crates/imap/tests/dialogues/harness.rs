@@ -162,7 +162,7 @@ impl Dialogue {
     /// Runs a script. Lines of the server must be in order, and all of them must be there.
     pub(crate) fn run(&mut self, script: &str) -> &mut Self {
         for line in script.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
-            let (head, text) = line.split_once(':').expect("C: or S:");
+            let (head, text) = line.split_once(':').unwrap_or((line, ""));
             let text = text.strip_prefix(' ').unwrap_or(text);
             let number = head[1..].parse().unwrap_or(1);
             self.client(number);

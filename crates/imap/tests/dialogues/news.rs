@@ -13,6 +13,7 @@ fn expunges_wait_for_a_command_that_may_tell_them() {
         S2: b OK …
         C1: b FETCH 2 UID
         S1: * 2 FETCH (UID 2)
+        S1: * 1 FETCH (UID 1 FLAGS (\Recent \Deleted))
         S1: b OK …
         C1: c STORE 2 +FLAGS (\Seen)
         S1: * 2 FETCH (UID 2 FLAGS (\Recent \Seen))
@@ -74,6 +75,7 @@ fn what_a_client_may_remember_stays_below_what_it_was_not_told() {
         S2: b OK …
         C1: b STORE 3 +FLAGS (\Seen)
         S1: * 3 FETCH (UID 3 MODSEQ (7) FLAGS (\Recent \Seen))
+        S1: * 1 FETCH (UID 1 MODSEQ (5) FLAGS (\Recent \Deleted))
         S1: * OK [HIGHESTMODSEQ 5] Highest
         S1: b OK Store completed.
         C1: c NOOP

@@ -73,7 +73,7 @@ fn answers_as_asked() {
         S: * SEARCH
         S: i OK Search completed.
         C: j SEARCH RETURN (FOO) ALL
-        S: j BAD Unknown SEARCH return option
+        S: j BAD Unknown return option
         C: k SEARCH RETURN (SAVE) 1
         S: k OK Search completed.
         C: l SEARCH RETURN (SAVE) CHARSET X ALL
@@ -112,4 +112,54 @@ fn nesting_has_a_limit() {
     dialogue.run(&format!("C: a SEARCH {}\nS: a BAD Conditions are nested too deeply", nested(60_000)));
     dialogue.run(&format!("C: a SEARCH {}ALL\nS: a BAD Conditions are nested too deeply", "NOT ".repeat(10_000)));
     dialogue.run(&format!("C: a SEARCH {}ALL ALL\nS: a BAD …", "OR ALL ".repeat(10_000)));
+}
+
+#[test]
+fn parts_of_a_large_result() {
+    selected(
+        r#"
+        C: a SEARCH RETURN (PARTIAL 2:3) ALL
+        S: * ESEARCH (TAG "a") PARTIAL (2:3 2:3)
+        S: a OK Search completed.
+        C: b UID SEARCH RETURN (COUNT PARTIAL -1:-2) ALL
+        S: * ESEARCH (TAG "b") UID COUNT 3 PARTIAL (-1:-2 2:3)
+        S: b OK Search completed.
+        C: c SEARCH RETURN (PARTIAL 5:9 SAVE) ALL
+        S: * ESEARCH (TAG "c") PARTIAL (5:9 NIL)
+        S: c OK Search completed.
+        C: d SEARCH RETURN (PARTIAL 1:2 ALL) ALL
+        S: d BAD ALL and PARTIAL exclude each other
+        C: e UID FETCH 1:* UID (PARTIAL -1:-1)
+        S: * 3 FETCH (UID 3)
+        S: e OK Fetch completed.
+        C: f FETCH 1:* UID (PARTIAL -1:-1)
+        S: f BAD PARTIAL needs UID FETCH
+        "#,
+    );
+}
+
+#[test]
+fn sorted_and_threaded() {
+    selected(
+        r#"
+        C: a SORT (SUBJECT) UTF-8 ALL
+        S: * SORT 1 3 2
+        S: a OK Sort completed.
+        C: b UID SORT RETURN (ALL MIN) (REVERSE SUBJECT) US-ASCII ALL
+        S: * ESEARCH (TAG "b") UID MIN 2 ALL 2:3,1
+        S: b OK Sort completed.
+        C: c SORT (NOTHING) UTF-8 ALL
+        S: c BAD Unknown sort criterion
+        C: d SORT (DATE) X-NONE ALL
+        S: d NO [BADCHARSET …
+        C: e THREAD REFERENCES UTF-8 ALL
+        S: * THREAD (1)(2)(3)
+        S: e OK Thread completed.
+        C: f UID THREAD ORDEREDSUBJECT UTF-8 SUBJECT nothing
+        S: * THREAD
+        S: f OK Thread completed.
+        C: g THREAD FOO UTF-8 ALL
+        S: g BAD Unknown thread algorithm
+        "#,
+    );
 }

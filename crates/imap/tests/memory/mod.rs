@@ -173,7 +173,7 @@ impl Account {
     pub(crate) fn new() -> Self {
         let account = Self::default();
         account.lock().clock = 1_700_000_000;
-        account.lock().create("INBOX", None).unwrap();
+        let _ = account.lock().create("INBOX", None);
         account
     }
 
@@ -181,11 +181,11 @@ impl Account {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message into a mailbox, as a delivery does.
+    /// Puts a message into a mailbox, as a delivery does; 0 if there is no such mailbox.
     pub(crate) fn deliver(&self, mailbox: &str, raw: &[u8]) -> Uid {
         let mut state = self.lock();
         let now = state.clock;
-        let (_, mailbox) = state.by_name(mailbox).unwrap();
+        let Ok((_, mailbox)) = state.by_name(mailbox) else { return 0 };
         let size = mime::eol::size(raw).octets;
         let message =
             Message { raw: raw.into(), flags: Flags::NONE, keywords: 0, modseq: 0, size, internal_date: now, save_date: now, facts: None };

@@ -5,10 +5,13 @@ use mail::{Flags, Keyword};
 
 use super::{Account, Message, durable};
 
+/// Octets, flags, keywords, internal date.
+type Parts = (Vec<u8>, Flags, Vec<Keyword>, Option<i64>);
+
 pub(crate) struct Incoming {
     account: Account,
     mailbox: String,
-    messages: Vec<(Vec<u8>, Flags, Vec<Keyword>, Option<i64>)>,
+    messages: Vec<Parts>,
 }
 
 impl Incoming {

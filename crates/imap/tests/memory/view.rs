@@ -92,7 +92,7 @@ impl View {
 
     fn tell_flags(&mut self, mailbox: &Mailbox, changes: &mut Changes) {
         for (at, uid) in self.uids.iter().enumerate() {
-            let Some(message) = mailbox.messages.get(uid) else { continue };
+            let Some(message) = Self::known(mailbox, *uid) else { continue };
             let now = (message.flags, message.keywords);
             if self.told.insert(*uid, now) != Some(now) {
                 changes.push(Change::Flags { uid: *uid, sequence: at as u32 + 1 });
@@ -220,7 +220,9 @@ impl Selected for View {
         let bits = mailbox.keyword_bits(change.keywords)?;
         let mut modified = UidSet::new();
         for uid in uids {
-            let Some(message) = mailbox.messages.get_mut(uid) else { continue };
+            // A ghost changes like a message that is there: no session can tell the difference until it is told.
+            let message = mailbox.messages.get_mut(uid).or_else(|| mailbox.gone.get_mut(uid).map(|(_, message)| message));
+            let Some(message) = message else { continue };
             if change.unchanged_since.is_some_and(|since| message.modseq > since) {
                 modified.insert(*uid);
                 continue;

@@ -1,7 +1,6 @@
 //! Items that need a message's content, one message at a time.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
 use mail::Uid;
 use mime::eol::Window;
@@ -74,9 +73,7 @@ impl Message {
         }
         let content = Content::open(&*open.view, self.uid, need, std::mem::take(&mut fetch.scratch))?;
         if lacks_facts {
-            let facts = Facts::from_structure(&content.structure());
-            open.view.keep_facts(self.uid, Arc::from(facts.encode()));
-            self.facts = Some(facts);
+            self.facts = Some(content.find_facts(&*open.view, self.uid));
         }
         self.content = Some(content);
         Ok(())

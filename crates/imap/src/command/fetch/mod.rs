@@ -11,6 +11,7 @@ mod light;
 use mail::search::Key;
 use mail::{Flag, Flags, ModSeq, Uid, UidSet};
 
+use crate::command::search::{partial, slice};
 use crate::content::Need;
 use crate::core::{Core, Next, Outcome, Progress, Task};
 use crate::frame::Input;
@@ -20,12 +21,15 @@ use crate::sequence::{Numbers, positions, uids_at};
 use crate::store::{StoreChange, StoreMode};
 pub(crate) use items::Item;
 
-/// Only what changed since.
-#[derive(Clone, Copy, Debug)]
-struct Since {
-    modseq: ModSeq,
+/// Which of the messages named are meant.
+#[derive(Clone, Copy, Debug, Default)]
+struct Modifiers {
+    /// Only what changed since.
+    since: Option<ModSeq>,
     /// Tell what vanished since, too.
     vanished: bool,
+    /// Only those from which to which.
+    partial: Option<(i64, i64)>,
 }
 
 /// FETCH and UID FETCH.
@@ -34,15 +38,18 @@ pub(crate) fn fetch(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
     let numbers = Numbers::parse(cursor)?;
     cursor.space()?;
     let mut items = items::parse(cursor)?;
-    let since = if cursor.take(b' ') && !cursor.at_end() { Some(modifiers(cursor)?) } else { None };
+    let modifiers = if cursor.take(b' ') && !cursor.at_end() { modifiers(cursor)? } else { Modifiers::default() };
     cursor.end()?;
-    if since.is_some_and(|since| since.vanished) && !(core.uid && core.enabled.qresync) {
+    if modifiers.vanished && !(core.uid && core.enabled.qresync) {
         return Err(Reply::bad("VANISHED needs UID FETCH and QRESYNC"));
+    }
+    if modifiers.partial.is_some() && !core.uid {
+        return Err(Reply::bad("PARTIAL needs UID FETCH"));
     }
     if core.uid && !items.contains(&Item::Uid) {
         items.insert(0, Item::Uid);
     }
-    if since.is_some() && !items.contains(&Item::ModSeq) {
+    if modifiers.since.is_some() && !items.contains(&Item::ModSeq) {
         items.push(Item::ModSeq);
     }
     let uid = core.uid;
@@ -52,8 +59,11 @@ pub(crate) fn fetch(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
     if items.contains(&Item::ModSeq) {
         core.enable_condstore();
     }
-    if let Some(since) = since {
-        sequence = changed(core, &numbers, &sequence, since)?;
+    if let Some(since) = modifiers.since {
+        sequence = changed(core, &numbers, &sequence, since, modifiers.vanished)?;
+    }
+    if let Some(range) = modifiers.partial {
+        sequence = slice(&sequence.iter().collect::<Vec<_>>(), range).iter().copied().collect();
     }
     let mut task = Fetch::new(items, &sequence, Reply::ok("Fetch completed."));
     if task.items.iter().any(Item::sets_seen) {
@@ -62,32 +72,37 @@ pub(crate) fn fetch(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
     Ok(Next::Task(Box::new(task)))
 }
 
-/// `(CHANGEDSINCE n VANISHED)`
-fn modifiers(cursor: &mut Cursor<'_>) -> Parse<Since> {
-    let (mut modseq, mut vanished) = (None, false);
+/// `(CHANGEDSINCE n VANISHED PARTIAL 1:50)`
+fn modifiers(cursor: &mut Cursor<'_>) -> Parse<Modifiers> {
+    let mut modifiers = Modifiers::default();
     cursor.list(|cursor| {
-        let word = cursor.word()?;
-        if word.eq_ignore_ascii_case(b"CHANGEDSINCE") {
-            cursor.space()?;
-            modseq = Some(cursor.number()?);
-        } else if word.eq_ignore_ascii_case(b"VANISHED") {
-            vanished = true;
-        } else {
-            return Err(Syntax("Unknown FETCH modifier"));
+        match cursor.word()?.to_ascii_uppercase().as_slice() {
+            b"CHANGEDSINCE" => {
+                cursor.space()?;
+                modifiers.since = Some(cursor.number()?);
+            }
+            b"VANISHED" => modifiers.vanished = true,
+            b"PARTIAL" => {
+                cursor.space()?;
+                modifiers.partial = Some(partial(cursor)?);
+            }
+            _ => return Err(Syntax("Unknown FETCH modifier")),
         }
         Ok(())
     })?;
-    let modseq = modseq.ok_or(Syntax("Missing CHANGEDSINCE"))?;
-    Ok(Since { modseq, vanished })
+    if modifiers.vanished && modifiers.since.is_none() {
+        return Err(Syntax("Missing CHANGEDSINCE"));
+    }
+    Ok(modifiers)
 }
 
 /// The messages of a set that changed since, after telling which of it vanished.
-fn changed(core: &mut Core, numbers: &Numbers, sequence: &UidSet, since: Since) -> Result<UidSet, Reply> {
+fn changed(core: &mut Core, numbers: &Numbers, sequence: &UidSet, since: ModSeq, vanished: bool) -> Result<UidSet, Reply> {
     let (open, out) = core.open_and_out()?;
-    if since.vanished {
+    if vanished {
         // What was expunged at the end of the mailbox is beyond its last message, but within `*`.
         let last = open.view.status().uid_next.saturating_sub(1);
-        let gone = open.view.vanished(since.modseq, Some(&numbers.uid_set(&[last], &open.saved, last)));
+        let gone = open.view.vanished(since, Some(&numbers.uid_set(&[last], &open.saved, last)));
         if !gone.is_empty() {
             out.text("* VANISHED (EARLIER) ");
             out.set(&gone);
@@ -95,7 +110,7 @@ fn changed(core: &mut Core, numbers: &Numbers, sequence: &UidSet, since: Since) 
         }
     }
     let uids = uids_at(sequence, open.view.uids()).into_iter().collect();
-    let key = Key::And(vec![Key::Uids(uids), Key::ModSeq(since.modseq.saturating_add(1))]);
+    let key = Key::And(vec![Key::Uids(uids), Key::ModSeq(since.saturating_add(1))]);
     let found: UidSet = open.view.search(&key)?.into_iter().collect();
     Ok(positions(&found, open.view.uids()))
 }

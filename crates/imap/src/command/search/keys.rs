@@ -25,28 +25,36 @@ impl<'a> Keys<'a> {
         Self { open, charset: b"UTF-8".to_vec(), depth, modseq: false }
     }
 
-    /// `[CHARSET name SP] key *(SP key)`, to the end of the command.
-    pub(super) fn parse(&mut self, cursor: &mut Cursor<'_>) -> Result<Key, Reply> {
+    /// `[CHARSET name SP] key *(SP key)`, to the end of the command; `name SP key ...` if `charset_first`.
+    pub(super) fn parse(&mut self, cursor: &mut Cursor<'_>, charset_first: bool) -> Result<Key, Reply> {
         let mut rest = cursor.clone();
-        if rest.word().is_ok_and(|word| word.eq_ignore_ascii_case(b"CHARSET")) {
-            rest.space()?;
-            let charset = rest.astring()?;
+        if charset_first {
+            self.charset(cursor)?;
+        } else if rest.word().is_ok_and(|word| word.eq_ignore_ascii_case(b"CHARSET")) {
             rest.space()?;
             *cursor = rest;
-            if !mime::charset::is_known(&charset) {
-                return Err(Reply::no("Unknown charset").code("BADCHARSET (US-ASCII UTF-8)"));
-            }
-            // ASCII says nothing of octets from 128 up; that they are UTF-8 is the best guess.
-            if !charset.eq_ignore_ascii_case(b"US-ASCII") {
-                self.charset = charset.into_owned();
-            }
+            self.charset(cursor)?;
         }
         let mut keys = vec![self.key(cursor)?];
-        while !cursor.clone().end().is_ok() {
+        while cursor.clone().end().is_err() {
             cursor.space()?;
             keys.push(self.key(cursor)?);
         }
         Ok(both(keys))
+    }
+
+    /// The charset of the words to look for, and the blank behind it.
+    fn charset(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Reply> {
+        let charset = cursor.astring()?;
+        cursor.space()?;
+        if !mime::charset::is_known(&charset) {
+            return Err(Reply::no("Unknown charset").code("BADCHARSET (US-ASCII UTF-8)"));
+        }
+        // ASCII says nothing of octets from 128 up; that they are UTF-8 is the best guess.
+        if !charset.eq_ignore_ascii_case(b"US-ASCII") {
+            self.charset = charset.into_owned();
+        }
+        Ok(())
     }
 
     /// One condition.
