@@ -16,6 +16,9 @@ pub fn fold(text: &str) -> Vec<u8> {
 
 /// Appends the folded form. Carriage returns are left out: a line end is the same whether a file writes it as LF or CRLF.
 pub(crate) fn fold_into(text: &str, out: &mut Vec<u8>) {
+    if text.is_ascii() {
+        return fold_ascii(text.as_bytes(), out);
+    }
     let mut rest = text;
     while !rest.is_empty() {
         let length = rest.bytes().position(|b| !b.is_ascii()).unwrap_or(rest.len());

@@ -4,7 +4,9 @@
 //! input has an answer, and none costs more than a small multiple of its size ([`limits`]). Where the RFCs leave a choice,
 //! or the message breaks them, the answers are Dovecot's, so that a client's cache survives the move.
 //!
-//! Start with [`Structure::parse`]; [`eol`] turns what it gives into what IMAP shows.
+//! Start with [`Structure::parse`]; [`eol`] turns what it gives into what IMAP shows, and [`Facts`] is what a cache keeps. A
+//! fuzzer reaches every parser through [`Facts::of`], [`Facts::decode`], [`Structure::matches_text`], [`Structure::preview`] and
+//! [`Structure::binary`].
 
 mod address;
 mod binary;
@@ -18,9 +20,11 @@ pub mod eol;
 mod facts;
 mod fold;
 pub mod header;
+mod html;
 mod ids;
 mod lex;
 pub mod limits;
+mod preview;
 mod search;
 mod section;
 pub mod sort;
@@ -28,6 +32,7 @@ mod structure;
 mod subject;
 pub mod thread;
 mod transfer;
+mod utf7;
 mod wire;
 
 pub use address::{Address, addresses};
@@ -38,6 +43,7 @@ pub use encoded::decode as decode_words;
 pub use envelope::Envelope;
 pub use facts::Facts;
 pub use fold::fold;
+pub use html::html_to_text;
 pub use ids::{Links, message_ids};
 pub use search::{Needle, matches_header};
 pub use section::{Section, Text};

@@ -175,25 +175,21 @@ const BASE64: [u8; 256] = {
     table
 };
 
-/// Decodes base64. Text that ends without padding is no error: its octets are clear. After padding more base64 may follow
-/// if read leniently, as programs do that join two encoded texts.
+/// Decodes base64. Text that ends without padding is no error: its octets are clear. Padding ends it; what a mailing list
+/// puts behind is no base64, and is an error only if read strictly.
 fn base64(raw: &[u8], rigour: Rigour, out: &mut Output<'_>) -> Result<(), Stopped> {
-    let (mut group, mut filled, mut padded) = (0_u32, 0, false);
-    for &b in raw {
+    let (mut group, mut filled) = (0_u32, 0);
+    for (at, &b) in raw.iter().enumerate() {
         let value = BASE64[b as usize];
         match value {
             SKIP => continue,
             PAD => {
-                if rigour == Rigour::Strict && filled < 2 && !padded {
-                    return Err(Stopped::Broken);
-                }
+                let clean = filled >= 2 && raw[at..].iter().all(|&b| matches!(BASE64[b as usize], SKIP | PAD));
                 finish(group, filled, &mut out.buffer);
-                (group, filled, padded) = (0, 0, true);
-                continue;
+                return if clean || rigour == Rigour::Lenient { Ok(()) } else { Err(Stopped::Broken) };
             }
             JUNK if rigour == Rigour::Strict => return Err(Stopped::Broken),
             JUNK => continue,
-            _ if padded && rigour == Rigour::Strict => return Err(Stopped::Broken),
             _ => {}
         }
         group = group << 6 | u32::from(value);
@@ -259,7 +255,7 @@ mod tests {
         b64(b"SGVsbA==", Some(b"Hell"), b"Hell");
         b64(b"SGVsbG8", Some(b"Hello"), b"Hello");
         b64(b"SGV*sbG8=", None, b"Hello");
-        b64(b"SGVsbG8=SGVs", None, b"HelloHel");
+        b64(b"SGVsbG8=\nlist footer", None, b"Hello");
         b64(b"\n", Some(b""), b"");
         b64(b"S===", None, b"");
     }

@@ -1,6 +1,7 @@
 //! Properties that hold for every message, however broken: nothing panics, answers are well-formed IMAP, and the sizes that
 //! are counted are those of the octets that are shown.
 
+use mime::thread::{Algorithm, Message, thread};
 use mime::{Facts, Kind, Links, Needle, Section, Structure, eol, matches_header};
 use proptest::prelude::*;
 
@@ -51,6 +52,11 @@ const PIECES: &[&str] = &[
     "; name*1*=%bc",
     "Content-Transfer-Encoding: ",
     "base64\n",
+    "text/html\n\n<p>",
+    "<!--",
+    "&amp;",
+    "<blockquote>",
+    "utf-7\n\n+AGE",
     "quoted-printable\n",
     "Content-Disposition: attachment; filename=",
     "Content-Language: en, de\n",
@@ -157,8 +163,47 @@ proptest! {
                 prop_assert!(structure.section(&section).len() <= raw.len() + 2);
             }
         }
+        prop_assert!(structure.preview().chars().count() <= 200);
         for part in &structure.parts {
             prop_assert!(structure.text(part, 1000).len() <= 3 * raw.len() + 8);
+        }
+    }
+}
+
+/// Messages of a small mailbox as `(id, references, subject, is_reply, date)`; ids and subjects repeat.
+fn mailbox() -> impl Strategy<Value = Vec<(u8, Vec<u8>, u8, bool, i64)>> {
+    proptest::collection::vec((0_u8..12, proptest::collection::vec(0_u8..14, 0..4), 0_u8..4, any::<bool>(), 0_i64..6), 0..16)
+}
+
+proptest! {
+    #[test]
+    fn threads_hold_every_message_once(messages in mailbox()) {
+        let id = |id: &u8| format!("{id}@x").into_bytes();
+        let all: Vec<_> = messages
+            .iter()
+            .map(|(own, references, subject, ..)| {
+                let links = Links { message_id: (*own > 0).then(|| id(own)), references: references.iter().map(id).collect() };
+                (links, vec![b's'; usize::from(*subject)])
+            })
+            .collect();
+        let input: Vec<_> = all
+            .iter()
+            .zip(&messages)
+            .zip(1..)
+            .map(|(((links, subject), (_, _, _, is_reply, date)), number)| Message { number, links, subject, is_reply: *is_reply, date: *date })
+            .collect();
+        for algorithm in [Algorithm::References, Algorithm::Refs, Algorithm::OrderedSubject] {
+            let mut out = Vec::new();
+            thread(algorithm, &input).write(&mut out);
+            let text = String::from_utf8(out).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let mut numbers: Vec<u32> = text.split(['(', ')', ' ']).filter_map(|word| word.parse().ok()).collect();
+            numbers.sort_unstable();
+            prop_assert_eq!(numbers, (1..=input.len() as u32).collect::<Vec<_>>(), "{:?} {}", algorithm, text);
+            let mut rest = text.as_bytes();
+            while !rest.is_empty() {
+                rest = value(rest).ok_or_else(|| TestCaseError::fail(text.clone()))?;
+            }
+            prop_assert!(!text.contains("()") && !text.contains("( ") && !text.contains(" )") && !text.contains("  "), "{}", text);
         }
     }
 }

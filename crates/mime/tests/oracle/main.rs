@@ -38,6 +38,7 @@ fn answer(structure: &Structure<'_>, ask: &str) -> Option<Value> {
             structure.bodystructure(&mut out, extended);
             return Some(normal::structure(&normal::parse(&out), extended));
         }
+        "PREVIEW" => return Some(normal::text(structure.preview().as_bytes())),
         "RFC822" => return answer(structure, "BODY[]"),
         "RFC822.HEADER" => return answer(structure, "BODY[HEADER]"),
         "RFC822.TEXT" => return answer(structure, "BODY[TEXT]"),
