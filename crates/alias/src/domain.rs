@@ -8,7 +8,8 @@ pub(crate) fn is_name(text: &str) -> bool {
     if text.is_ascii() {
         return is_ascii_name(text);
     }
-    idna::domain_to_ascii(text).is_ok_and(|ascii| is_ascii_name(&ascii))
+    let edges = text.split('.').all(|label| !label.starts_with('-') && !label.ends_with('-'));
+    edges && idna::domain_to_ascii(text).is_ok_and(|ascii| is_ascii_name(&ascii))
 }
 
 fn is_ascii_name(text: &str) -> bool {
@@ -55,7 +56,9 @@ mod tests {
             assert!(is_name(good), "{good}");
         }
         let long = format!("{}.example", "a".repeat(64));
-        for bad in ["", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", "127.0.0.1", "1", "a+b", "a b", "\u{2024}.example", "ä..b", &long] {
+        for bad in
+            ["", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", "127.0.0.1", "1", "a+b", "a b", "\u{2024}.example", "ä..b", "-ä", &long]
+        {
             assert!(!is_name(bad), "{bad}");
         }
     }

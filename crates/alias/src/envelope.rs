@@ -28,11 +28,8 @@ fn is_balanced(text: &str) -> bool {
         match open.last() {
             None if c.is_ascii_whitespace() => return false,
             None => {}
-            _ if c == '\\' => {
-                if chars.next().is_none() {
-                    return false;
-                }
-            }
+            _ if c == '\\' && chars.next().is_none() => return false,
+            _ if c == '\\' => {}
             Some(end) if c == *end => drop(open.pop()),
             Some('>') if c == '"' => open.push('"'),
             Some('>') if c == '<' => open.push('>'),

@@ -3,7 +3,7 @@
 use crate::fold;
 use crate::maps::{Found, Maps, Scope};
 use crate::resolver::{Resolver, Step};
-use crate::token::{quote, quote_local};
+use crate::token::{quote, quote_local, shown};
 
 /// Why an expansion came to no end.
 #[derive(Debug, thiserror::Error)]
@@ -86,8 +86,8 @@ impl<'r> Lookup<'r> {
         if targets.is_empty() {
             return Some(Err(Failure::NoAddress(found.line)));
         }
-        let shown = targets.iter().map(|target| quote(target)).collect();
-        self.steps.push(Step { address: quote(plain), map: found.map.clone(), line: found.line, targets: shown });
+        let targets_shown = targets.iter().map(|target| shown(target)).collect();
+        self.steps.push(Step { address: shown(plain), map: found.map.clone(), line: found.line, targets: targets_shown });
         Some(Ok(targets))
     }
 

@@ -1,12 +1,14 @@
 //! Perl-compatible patterns (pcre_table(5)), written anew for the engine used here. Both engines agree on most of the
 //! language; this module turns what differs: classes are ASCII, unknown escapes are errors, a stray brace is itself.
 
+use std::collections::HashSet;
+
 use crate::octets::character;
 use crate::posix::push_literal;
 
 /// Translates a pattern, or says which construct cannot be used.
 pub(crate) fn translate(pattern: &str, free_spacing: bool) -> Result<String, String> {
-    let mut translator = Translator { pattern: pattern.chars().collect(), at: 0, free_spacing, out: String::new() };
+    let mut translator = Translator { pattern: pattern.chars().collect(), at: 0, free_spacing, out: String::new(), names: HashSet::new() };
     while let Some(c) = translator.next() {
         translator.step(c)?;
     }
@@ -18,6 +20,7 @@ struct Translator {
     at: usize,
     free_spacing: bool,
     out: String,
+    names: HashSet<String>,
 }
 
 impl Translator {
@@ -101,6 +104,12 @@ impl Translator {
         } else if self.ahead("?'") {
             self.at += 2;
             let name = self.until('\'')?;
+            self.name(&name)?;
+            self.out.push_str(&format!("?<{name}>"));
+        } else if let Some(length) = ["?<", "?P<"].iter().find(|start| self.begins_name(start)).map(|start| start.len()) {
+            self.at += length;
+            let name = self.until('>')?;
+            self.name(&name)?;
             self.out.push_str(&format!("?<{name}>"));
         } else if self.ahead("?") {
             // The rest of the prefix is the same in both languages; taken here so that its signs are not escaped.
@@ -110,6 +119,15 @@ impl Translator {
             }
         }
         Ok(())
+    }
+
+    /// Whether a named group begins here, and no look-behind.
+    fn begins_name(&self, start: &str) -> bool {
+        self.ahead(start) && self.pattern.get(self.at + start.len()).is_some_and(|c| c.is_ascii_alphabetic() || *c == '_')
+    }
+
+    fn name(&mut self, name: &str) -> Result<(), String> {
+        if self.names.insert(name.to_owned()) { Ok(()) } else { Err(format!("two groups have the name {name}")) }
     }
 
     fn escape(&mut self) -> Result<(), String> {
@@ -123,7 +141,7 @@ impl Translator {
             'k' => self.named_reference()?,
             'g' => self.reference()?,
             '1'..='9' => self.numbered(c),
-            'p' | 'P' => return Err("Unicode properties are not supported".to_owned()),
+            'p' | 'P' => self.property(c)?,
             _ => match shorthand(c) {
                 Some((negated, set)) => self.out.push_str(&format!("[{}{set}]", if negated { "^" } else { "" })),
                 None => {
@@ -184,6 +202,17 @@ impl Translator {
             Some(octet) => push_literal(&mut self.out, character(octet)),
             None => self.out.push_str(&format!("(?:\\{digits})")),
         }
+    }
+
+    /// `\pL` or `\p{Lu}`
+    fn property(&mut self, c: char) -> Result<(), String> {
+        let name = match self.next() {
+            Some('{') => self.until('}')?,
+            Some(letter) => letter.to_string(),
+            None => return Err(format!("\\{c} needs a property")),
+        };
+        self.out.push_str(&format!("\\{c}{{{name}}}"));
+        Ok(())
     }
 
     /// The character that an escape such as `\x41`, `\012` or `\@` means.
@@ -287,7 +316,7 @@ impl Translator {
             'Q' => self.literals(),
             'E' => {}
             'b' => return Ok(Some('\x08')),
-            'p' | 'P' => return Err("Unicode properties are not supported".to_owned()),
+            'p' | 'P' => self.property(c)?,
             '1'..='7' => return Ok(Some(character(self.octal(c)))),
             _ => match shorthand(c) {
                 Some((false, set)) => self.out.push_str(set),
@@ -348,7 +377,9 @@ mod tests {
         check("^pos(?=x)(?!y)(?<=s)(?<!z)x$", &["posx"], &[]);
         check("^(?>a+)b(c)?(?(1)d|e)$", &["aabcd", "abe"], &["abcde"]);
         check("^(a++)b$", &["aab"], &[]);
-        for bad in ["(*UTF8)x", "a\\", "\\j", "[a-\\d]", "[\\d-z]", "[z-a]", "[a", "(?R)", "(?1)", "(?|a)", "\\x{e4f}", "\\c"] {
+        for bad in
+            ["(*UTF8)x", "a\\", "\\j", "[a-\\d]", "[\\d-z]", "[z-a]", "[a", "(?R)", "(?1)", "(?|a)", "\\x{e4f}", "\\c", "(?<n>a)(?P<n>b)"]
+        {
             assert!(translate(bad, false).is_err(), "{bad}");
         }
     }

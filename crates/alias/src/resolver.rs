@@ -14,7 +14,7 @@ use crate::fold;
 use crate::maps::Maps;
 use crate::problem::{Problem, Severity};
 use crate::site::{Class, EMPTY, RESERVED, Site};
-use crate::token::quote;
+use crate::token::{quote, shown};
 
 /// The longest address that is looked at, in octets; RFC 5321 section 4.5.3.1 has 256.
 const LONGEST: usize = 1_000;
@@ -195,7 +195,8 @@ impl Resolver {
                 return Err(Rejection { steps: resolution.steps, ..self.unknown(cause) });
             }
             resolution.undeliverable.clear();
-            resolution.recipients.push(Recipient { address: quote(&canonical), destination: self.postmaster(is_account) });
+            let address = format!("{}@{}", RESERVED[0], self.site.hostname);
+            resolution.recipients.push(Recipient { address, destination: self.postmaster(is_account) });
         }
         Ok(resolution)
     }
@@ -285,7 +286,7 @@ impl Resolver {
             if !seen.insert(fold::fold(&target).into_owned()) {
                 continue;
             }
-            let address = if target.is_empty() { EMPTY.to_owned() } else { quote(&target) };
+            let address = if target.is_empty() { EMPTY.to_owned() } else { shown(&target) };
             match self.destination(&target, is_account) {
                 Some(destination) => resolution.recipients.push(Recipient { address, destination }),
                 None => resolution.undeliverable.push(address),

@@ -23,11 +23,6 @@ pub(crate) enum Token {
 const OPERATORS: &str = "|\"(),.:;<>@[]%!";
 
 impl Token {
-    /// Whether the token can be part of a name: anything but an operator or a comment.
-    pub(crate) fn is_word(&self) -> bool {
-        matches!(self, Self::Atom(_) | Self::Quoted(_) | Self::Literal(_))
-    }
-
     /// Whether the token is this operator.
     pub(crate) fn is(&self, operator: char) -> bool {
         *self == Self::Operator(operator)
@@ -158,6 +153,12 @@ pub(crate) fn quote(plain: &str) -> String {
     let (route, address) = split_route(plain);
     let (local, domain) = address.split_at(address.rfind('@').unwrap_or(address.len()));
     format!("{route}{}{domain}", quote_local(local))
+}
+
+/// [`quote`], with a question mark for each control character, so that nothing odd gets into logs and replies.
+pub(crate) fn shown(plain: &str) -> String {
+    let quoted = quote(plain);
+    if quoted.contains(char::is_control) { quoted.replace(char::is_control, "?") } else { quoted }
 }
 
 /// A local part in quotes if it needs them.
