@@ -49,12 +49,17 @@ impl Page {
     fn read(name: String, text: &str) -> Self {
         let mut page = Self { name, spans: Vec::new(), code: Vec::new(), links: Vec::new() };
         let mut prose = String::new();
-        let (mut fenced, mut continued) = (false, false);
+        // A fence with a language other than the shell's holds no commands.
+        let (mut fence, mut continued) = (None, false);
         for line in text.lines() {
-            if line.starts_with("```") {
-                fenced = !fenced;
+            if let Some(language) = line.strip_prefix("```") {
+                fence = if fence.is_some() { None } else { Some(language.is_empty() || language == "sh") };
                 continue;
             }
+            if fence == Some(false) {
+                continue;
+            }
+            let fenced = fence.is_some();
             if !fenced && !line.starts_with("    ") {
                 prose.push_str(line);
                 prose.push('\n');
@@ -288,6 +293,45 @@ fn the_manual_of_mailctl_has_every_command_and_no_other() {
     for leaf in helps.leaves(&[]) {
         assert!(described.contains(&leaf), "mailctl(1) does not describe {}", leaf.join(" "));
     }
+}
+
+/// The sources of all crates as one text.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&text_of(&path));
+        }
+    }
+}
+
+/// The literal pieces of a message: without the codes of a reply, cut where `...` or a name in quotes stands for anything.
+fn pieces(message: &str) -> Vec<&str> {
+    let text = message.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
+    text.split("...").map(|piece| piece.trim_matches([' ', '"', '?', '`'])).filter(|piece| piece.len() > 5).collect()
+}
+
+#[test]
+fn messages_that_are_explained_are_said_somewhere() {
+    let mut said = String::new();
+    sources(&root().join("crates"), &mut said);
+    let mut unknown = Vec::new();
+    for name in ["docs/troubleshooting.md", "docs/filter.md"] {
+        let text = text_of(&root().join(name));
+        let mut in_table = false;
+        for line in text.lines() {
+            // Tables of messages are headed so.
+            in_table =
+                line.starts_with('|') && (in_table || ["| reply |", "| message |", "| line |"].iter().any(|head| line.starts_with(head)));
+            let cell = line.split('|').nth(1).filter(|_| in_table).unwrap_or_default();
+            for message in cell.split('`').skip(1).step_by(2) {
+                unknown.extend(pieces(message).iter().filter(|piece| !said.contains(**piece)).map(|piece| format!("{name}: {piece}")));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "nothing says:\n{}", unknown.join("\n"));
 }
 
 #[test]
