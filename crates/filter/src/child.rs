@@ -50,7 +50,7 @@ fn start(job: &Job<'_>, input: OwnedFd, errors: Option<&File>) -> io::Result<Chi
         command.current_dir(job.folder).process_group(0).stdin(input).stderr(to_log());
         command.stdout(match job.keep {
             Some(_) => Stdio::piped(),
-            None if job.output_to_log => to_log(),
+            None if job.purpose.logs_output() => to_log(),
             None => Stdio::null(),
         });
         command.spawn()
@@ -251,6 +251,7 @@ fn code(status: ExitStatus) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Purpose;
     use crate::variables::Variables;
 
     fn check(command: &str, input: &[u8], keep: Option<usize>, limit: u64) -> Finished {
@@ -260,13 +261,13 @@ mod tests {
         let folder = std::env::temp_dir();
         let time_limit = Duration::from_millis(limit);
         let job = Job {
+            purpose: Purpose::Filter,
             arguments: &arguments,
             environment: &environment,
             folder: &folder,
             umask: 0o77,
             input: &[input],
             keep,
-            output_to_log: false,
             time_limit,
         };
         run(&job, None)

@@ -10,9 +10,36 @@ use crate::program::Program;
 use crate::trust::Distrust;
 use crate::variables::Variables;
 
+/// What a program is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its output takes the message's place.
+    Filter,
+    /// Its output becomes a variable's value.
+    Capture,
+    /// Backquotes: its output becomes part of a line.
+    Substitute,
+    /// Its exit code is a condition.
+    Condition,
+    /// It gets the message: a delivery.
+    Deliver,
+    /// TRAP: it runs at the end.
+    Trap,
+}
+
+impl Purpose {
+    /// Whether what the program writes goes into the log.
+    #[must_use]
+    pub fn logs_output(self) -> bool {
+        self == Self::Trap
+    }
+}
+
 /// A program to be run.
 #[derive(Debug)]
 pub struct Job<'a> {
+    /// What it is run for.
+    pub purpose: Purpose,
     /// The program and its arguments; the first is looked up in PATH.
     pub arguments: &'a [Vec<u8>],
     /// Its environment.
@@ -25,8 +52,6 @@ pub struct Job<'a> {
     pub input: &'a [&'a [u8]],
     /// How much of its output is kept. `None`: the output is lost.
     pub keep: Option<usize>,
-    /// The output goes into the log.
-    pub output_to_log: bool,
     /// After this time it is ended, with the programs it started. Zero: the host's own limit alone.
     pub time_limit: Duration,
 }

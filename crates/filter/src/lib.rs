@@ -5,11 +5,14 @@
 //! Start reading at [`Evaluator::filter`]; the language's own regular expressions are in `regex`, its quoting in `words`.
 
 mod cache;
+pub mod check;
 pub mod child;
 mod condition;
 mod delivery;
+mod dry_run;
 mod eval;
 mod file_host;
+pub mod formail;
 mod host;
 mod lockfile;
 mod message;
@@ -24,9 +27,10 @@ mod variables;
 mod words;
 
 pub use cache::Programs;
+pub use dry_run::DryRun;
 pub use eval::{Base, Evaluator, Request, RuleFile, calendar};
 pub use file_host::FileHost;
-pub use host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Text, Unreadable};
+pub use host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Purpose, Text, Unreadable};
 pub use outcome::{Delivery, Event, Origin, Outcome, Target, Tested};
 pub use program::Program;
 pub use variables::Variables;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::host::FolderKind;
+use crate::host::{FolderKind, Purpose};
 use crate::variables::Variables;
 
 /// A place in a rule file.
@@ -84,6 +84,8 @@ pub enum Event {
     },
     /// A program was run, or would be in a dry run.
     Ran {
+        /// What for.
+        purpose: Purpose,
         /// Its arguments.
         arguments: Vec<Vec<u8>>,
     },
@@ -94,6 +96,8 @@ pub enum Event {
         /// Its value.
         value: Option<Vec<u8>>,
     },
+    /// The message, or a part of it, was delivered.
+    Delivered(Delivery),
     /// An action was carried out.
     Action {
         /// It succeeded.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::programs::{Command, ENDED, INPUT_REFUSED};
 use super::{End, Evaluator, Flow};
-use crate::host::Finished;
+use crate::host::{Finished, Purpose};
 use crate::message::{Message, skip_from_line};
 use crate::outcome::{Event, Target};
 use crate::program::{Action, Flags, Head, Phrase, Program, Recipe};
@@ -207,7 +207,7 @@ impl Evaluator<'_> {
     }
 
     fn deliver_to_program(&mut self, command: &Command, source: &[u8], ignore_refusal: bool, wait: Wait) -> bool {
-        let finished = self.run_command(command, source, None, false);
+        let finished = self.run_command(command, source, Purpose::Deliver, None);
         let mut success = true;
         if finished.refused_input && !ignore_refusal {
             self.notice_quoted("Error while writing to", &command.first);
@@ -263,7 +263,7 @@ impl Evaluator<'_> {
     fn filter_through(&mut self, command: &Command, source: &[u8], flags: Flags, wait: Wait) -> bool {
         let keep = self.limits.max_child_output.octets();
         let written = self.state.written;
-        let finished = self.run_command(command, source, Some(keep), false);
+        let finished = self.run_command(command, source, Purpose::Filter, Some(keep));
         self.state.written = written;
         if !self.rescue(command, &finished, flags.has(b'i'), wait, true) {
             let old = &self.state.message;
@@ -286,7 +286,7 @@ impl Evaluator<'_> {
         let old = self.state.variables.get(variable).map(<[u8]>::to_vec);
         let written = self.state.written;
         self.yell("Assigning", &[variable, b"="].concat());
-        let finished = self.run_command(command, source, Some(keep), false);
+        let finished = self.run_command(command, source, Purpose::Capture, Some(keep));
         self.state.written = written;
         let failed = self.rescue(command, &finished, ignore_refusal, wait, old.is_some());
         let mut value = if failed { old.clone().unwrap_or_default() } else { crate::text::until_nul(&finished.output).to_vec() };

@@ -44,6 +44,7 @@ impl Evaluator<'_> {
         let matched = self.chained(flags);
         let mut tally = Tally { matched, score: 0.0, scored: false, area, distinguish: flags.has(b'D') };
         let line_buffer = self.state.settings.line_buffer;
+        let own_line = self.here.as_ref().map(|here| here.line);
         for line in &recipe.conditions {
             if line.text.len() >= line_buffer {
                 self.too_long();
@@ -60,6 +61,9 @@ impl Evaluator<'_> {
                     break;
                 }
             }
+        }
+        if let (Some(here), Some(line)) = (self.here.as_mut(), own_line) {
+            here.line = line;
         }
         #[allow(clippy::cast_possible_truncation)] // The score is within the range of 32 bits.
         let score = tally.score as i64;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::action::Part;
 use super::folder::Parcel;
 use super::{End, Evaluator};
-use crate::outcome::{Delivery, Target};
+use crate::host::Purpose;
+use crate::outcome::{Delivery, Event, Target};
 use crate::text::setting;
 
 /// The message cannot be delivered.
@@ -76,7 +77,7 @@ impl Evaluator<'_> {
         let command = self.command(trap);
         self.state.joined = false;
         let message = Arc::clone(&self.state.message);
-        self.run_command(&command, message.text(), None, true).status
+        self.run_command(&command, message.text(), Purpose::Trap, None).status
     }
 
     /// The abstract: the From_ line, the subject, the folder and the size.
@@ -120,6 +121,7 @@ impl Evaluator<'_> {
     /// Notes where the message went.
     pub(super) fn note_delivery(&mut self, target: Target, name: Vec<u8>) {
         let delivery = Delivery { target, name, origin: self.here.clone(), folder: self.state.folder.clone() };
+        self.event(|| Event::Delivered(delivery.clone()));
         self.deliveries.push(delivery);
     }
 }

@@ -1,5 +1,6 @@
 //! Lock files: the local one of a recipe and the global one of LOCKFILE.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::Evaluator;
@@ -21,7 +22,7 @@ impl Evaluator<'_> {
             self.notice_quoted("Deadlock attempted on", &name);
         } else if self.state.local_lock.as_ref() != Some(&name) {
             self.release_local_lock();
-            if self.take_lock(&name) {
+            if self.take_lock(&name, named.is_none()) {
                 self.state.local_lock = Some(name);
             }
         }
@@ -47,7 +48,7 @@ impl Evaluator<'_> {
         if name.is_empty() {
             return;
         }
-        if self.take_lock(name) {
+        if self.take_lock(name, false) {
             self.state.global_lock = Some(name.to_vec());
         } else {
             self.yell("Assigning", b"LOCKFILE");
@@ -64,7 +65,7 @@ impl Evaluator<'_> {
     }
 
     /// Waits for a lock. What cannot be had is reported, and the recipe goes on without it.
-    fn take_lock(&mut self, name: &[u8]) -> bool {
+    fn take_lock(&mut self, name: &[u8], implicit: bool) -> bool {
         let Ok(path) = crate::host::path(&self.state.folder, name) else { return false };
         let pause = Duration::from_secs(u64::try_from(self.state.settings.lock_sleep).unwrap_or(0));
         let mut waited = Duration::ZERO;
@@ -88,6 +89,8 @@ impl Evaluator<'_> {
                     self.notice_quoted("Forced unlock denied on", name);
                 }
                 Lock::Held { .. } => forced = false,
+                // In a Maildir that is not there yet: waiting does not make it.
+                Lock::Later if implicit && inside_missing_folder(&path, &self.state.settings.lock_extension) => break,
                 Lock::Later => {
                     tries -= 1;
                     if tries == 0 {
@@ -112,4 +115,10 @@ impl Evaluator<'_> {
         let limit = u64::try_from(self.state.settings.lock_timeout).unwrap_or(0);
         limit > 0 && self.host.now().duration_since(since).is_ok_and(|age| age.as_secs() > limit)
     }
+}
+
+/// Whether the lock file's name is the extension alone, in a folder that is not there.
+fn inside_missing_folder(path: &Path, extension: &[u8]) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    path.file_name().is_some_and(|name| name.as_bytes() == extension) && path.parent().is_some_and(|folder| !folder.exists())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Evaluator;
-use crate::host::{Finished, Job};
+use crate::host::{Finished, Job, Purpose};
 use crate::outcome::Event;
 use crate::text::holds_any;
 use crate::words::{Mode, Reading};
@@ -70,25 +70,25 @@ impl Evaluator<'_> {
     }
 
     /// Runs a command with `source` and, unless the recipe is raw, an empty line at its end.
-    pub(super) fn run_command(&mut self, command: &Command, source: &[u8], keep: Option<usize>, log_output: bool) -> Finished {
+    pub(super) fn run_command(&mut self, command: &Command, source: &[u8], purpose: Purpose, keep: Option<usize>) -> Finished {
         if self.state.settings.verbose {
             let shown = if command.shell { command.first.clone() } else { command.arguments.join(&b',') };
             self.notice_quoted("Executing", &shown);
         }
-        self.event(|| Event::Ran { arguments: command.arguments.clone() });
+        self.event(|| Event::Ran { purpose, arguments: command.arguments.clone() });
         let ending: &[u8] = if self.state.raw || source.ends_with(b"\n\n") { b"" } else { b"\n" };
         self.state.written = source.len() + ending.len();
         let seconds = u64::try_from(self.state.settings.timeout).unwrap_or(0);
         let own = Duration::from_secs(seconds);
         let limit = self.limits.child_time_limit;
         let job = Job {
+            purpose,
             arguments: &command.arguments,
             environment: &self.state.variables,
             folder: &self.state.folder,
             umask: self.state.umask,
             input: &[source, ending],
             keep,
-            output_to_log: log_output,
             time_limit: if own.is_zero() { limit } else { own.min(limit) },
         };
         let finished = self.host.run(&job);
@@ -104,7 +104,7 @@ impl Evaluator<'_> {
         self.state.joined = false;
         let message = std::sync::Arc::clone(&self.state.message);
         let written = self.state.written;
-        let finished = self.run_command(&command, message.text(), Some(longest), false);
+        let finished = self.run_command(&command, message.text(), Purpose::Substitute, Some(longest));
         self.state.written = written;
         // procmail's own child passes the code on, of which eight bits remain.
         self.state.exit_code = if finished.timed_out { ENDED } else { finished.status & 0xff };
@@ -121,7 +121,7 @@ impl Evaluator<'_> {
 
     /// The exit code of a program that is run as a condition.
     pub(super) fn run_condition(&mut self, command: &Command, input: &[u8]) -> i32 {
-        let finished = self.run_command(command, input, None, false);
+        let finished = self.run_command(command, input, Purpose::Condition, None);
         self.state.exit_code = finished.status;
         if finished.status != 0 && self.state.settings.verbose {
             self.report_failure(&command.first, finished.status, true);
