@@ -177,7 +177,7 @@ impl Helps {
                 continue;
             }
             let subcommands = &self.help(&path).subcommands;
-            let placeholder = word.chars().all(|c| c.is_ascii_uppercase() || c == '-');
+            let placeholder = word.chars().all(|c| c.is_ascii_uppercase() || "-=".contains(c));
             if subcommands.is_empty() || placeholder {
                 continue;
             }
