@@ -5,6 +5,8 @@ struct Translator {
     pattern: Vec<char>,
     at: usize,
     extended: bool,
+    fold: bool,
+    warning: Option<String>,
     out: String,
     /// Where the last piece that a quantifier can repeat begins in `out`; `None` after an anchor or an opening.
     piece: Option<usize>,
@@ -15,12 +17,21 @@ struct Translator {
     count: usize,
 }
 
-/// Translates a pattern; gives it with the number of its groups.
-pub(crate) fn translate(pattern: &str, extended: bool) -> Result<(String, usize), String> {
+/// A pattern in the language of the engine used here, with what is odd about it.
+#[derive(Debug)]
+pub(crate) struct Translated {
+    pub(crate) pattern: String,
+    pub(crate) warning: Option<String>,
+}
+
+/// Translates a pattern, of the extended or the basic kind. `fold` tells that case does not count.
+pub(crate) fn translate(pattern: &str, extended: bool, fold: bool) -> Result<Translated, String> {
     let mut translator = Translator {
         pattern: pattern.chars().collect(),
         at: 0,
         extended,
+        fold,
+        warning: None,
         out: String::new(),
         piece: None,
         quantified: false,
@@ -30,7 +41,10 @@ pub(crate) fn translate(pattern: &str, extended: bool) -> Result<(String, usize)
     while let Some(c) = translator.next() {
         translator.step(c)?;
     }
-    if translator.groups.is_empty() { Ok((translator.out, translator.count)) } else { Err("a parenthesis is open".to_owned()) }
+    match translator.groups.is_empty() {
+        true => Ok(Translated { pattern: translator.out, warning: translator.warning }),
+        false => Err("a parenthesis is open".to_owned()),
+    }
 }
 
 impl Translator {
@@ -166,8 +180,19 @@ impl Translator {
             '{' if !self.extended => self.interval(),
             '|' if !self.extended => self.alternative(),
             '+' | '?' if !self.extended => self.repeat(c.encode_utf8(&mut [0; 4])),
+            _ if c.is_ascii_alphabetic() => self.meaningless(c),
             _ => self.literal(c),
         }
+    }
+
+    /// A letter after a backslash that has no meaning, such as `\d`. The GNU library compares it with the text in upper
+    /// case when case does not count, so that a small letter never matches.
+    fn meaningless(&mut self, c: char) -> Result<(), String> {
+        let never = self.fold && c.is_ascii_lowercase();
+        let effect = if never { "never matches" } else { "is the letter itself" };
+        self.warning =
+            Some(format!("\\{c} has no meaning in POSIX patterns and {effect}; regexp tables have [0-9], [[:alpha:]] and their like"));
+        if never { self.put("(?!)") } else { self.literal(c) }
     }
 
     /// A bracket expression; backslashes have no meaning in it.
@@ -254,8 +279,8 @@ mod tests {
     use super::*;
 
     fn check(pattern: &str, extended: bool, matches: &[&str], others: &[&str]) {
-        let (text, _) = translate(pattern, extended).unwrap();
-        let regex = fancy_regex::Regex::new(&format!("(?s){text}")).unwrap_or_else(|e| panic!("{pattern} -> {text}: {e}"));
+        let text = translate(pattern, extended, true).unwrap().pattern;
+        let regex = fancy_regex::Regex::new(&format!("(?si){text}")).unwrap_or_else(|e| panic!("{pattern} -> {text}: {e}"));
         for m in matches {
             assert!(regex.is_match(m).unwrap(), "{pattern} -> {text} should match {m}");
         }
@@ -277,13 +302,15 @@ mod tests {
         check("^a+*$", true, &["", "aa"], &["b"]);
         check("^a*?$", true, &["", "aa"], &["b"]);
         check("^(.)\\1$", true, &["aa"], &["ab"]);
+        check("^x\\d$", true, &[], &["xd", "x1"]);
+        check("^x\\D$", true, &["xd"], &[]);
         check("^a\\>", true, &["a b", "a"], &["ab"]);
         check("^x\\<", true, &[], &["x", "xa"]);
         check("a||b", true, &["", "z"], &[]);
         check("^()x)$", true, &["x)"], &["x"]);
         check("^a&&b~~[a&&b]", true, &["a&&b~~&", "a&&b~~a"], &["a&&b~~c"]);
         for bad in ["(", "*a", "+a", "a{", "a{1,2", "a{x}", "[a", "\\2(x)", "a\\", "[b-a]"] {
-            assert!(translate(bad, true).is_err(), "{bad}");
+            assert!(translate(bad, true, true).is_err(), "{bad}");
         }
     }
 

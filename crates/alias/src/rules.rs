@@ -52,6 +52,8 @@ struct Pattern {
     exact: Option<Regex>,
     negated: bool,
     groups: usize,
+    /// What is odd about it, until it has been told.
+    warning: Option<String>,
 }
 
 /// A pattern with its flags, as they stand in the file.
@@ -137,11 +139,15 @@ impl Reader {
         if source.negated && template.highest() > 0 {
             return Err("a negated pattern has no groups for $1".to_owned());
         }
-        let pattern = Pattern::compile(&source, self.dialect, template.highest() > 0)?;
+        let mut pattern = Pattern::compile(&source, self.dialect, template.highest() > 0)?;
         if template.highest() > pattern.groups {
             return Err(format!("${} names a group that the pattern does not have", template.highest()));
         }
-        let warning = self.unreachable(&source, line).or_else(|| rest.is_empty().then(|| "the result is empty".to_owned()));
+        let warning = pattern
+            .warning
+            .take()
+            .or_else(|| self.unreachable(&source, line))
+            .or_else(|| rest.is_empty().then(|| "the result is empty".to_owned()));
         self.rules.push(Rule { line, action: Action::Give(pattern, template) });
         Ok(warning)
     }
@@ -162,10 +168,11 @@ impl Reader {
 
     fn begin(&mut self, line: u32, text: &str) -> Result<Option<String>, String> {
         let (source, rest) = split(text)?;
-        let pattern = Pattern::compile(&source, self.dialect, false)?;
+        let mut pattern = Pattern::compile(&source, self.dialect, false)?;
+        let warning = pattern.warning.take();
         self.open.push(self.rules.len());
         self.rules.push(Rule { line, action: Action::If(pattern, None) });
-        Ok((!rest.is_empty()).then(|| "the text after the if is ignored".to_owned()))
+        Ok(warning.or_else(|| (!rest.is_empty()).then(|| "the text after the if is ignored".to_owned())))
     }
 
     fn end(&mut self, line: u32, rest: &str) -> Result<Option<String>, String> {
@@ -208,9 +215,12 @@ impl Pattern {
         }
         // Each letter toggles its flag.
         let on = |flag: char| (source.flags.matches(flag).count() % 2 == 1) != defaults.contains(flag);
-        let translated = match dialect {
-            Dialect::Posix => posix::translate(&pattern, on('x'))?.0,
-            Dialect::Perl => perl::translate(&pattern, on('x'))?,
+        let (translated, warning) = match dialect {
+            Dialect::Posix => {
+                let translated = posix::translate(&pattern, on('x'), on('i'))?;
+                (translated.pattern, translated.warning)
+            }
+            Dialect::Perl => (perl::translate(&pattern, on('x'))?, None),
         };
         let mut options = String::from(if dialect == Dialect::Posix || on('s') { "s" } else { "" });
         options.extend(['i', 'm'].into_iter().filter(|flag| on(*flag)));
@@ -222,7 +232,7 @@ impl Pattern {
         let regex = build(&format!("{options}{anchor}(?:{translated})"))?;
         let longest = dialect == Dialect::Posix && captures;
         let exact = if longest { Some(build(&format!("{options}(?:{translated})\\z"))?) } else { None };
-        Ok(Self { groups: regex.captures_len() - 1, regex, exact, negated: source.negated })
+        Ok(Self { groups: regex.captures_len() - 1, regex, exact, negated: source.negated, warning })
     }
 
     /// Whether the rule applies. A pattern that takes too long counts as one that does not match.

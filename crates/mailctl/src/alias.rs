@@ -24,45 +24,45 @@ const EX_NOPERM: u8 = 77;
 /// What to do with the aliases.
 #[derive(Subcommand)]
 pub(crate) enum AliasCommand {
-    /// List the lines of the alias maps.
+    /// List the lines of the alias maps
     List {
-        /// One JSON object a line.
+        /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
-    /// Add targets to an address, in its line or in a new one.
+    /// Add targets to an address, in its line or in a new one
     Add {
-        /// The map to change, as the configuration names it. Default: the one that has the address, or else the first.
+        /// The map to change, as the configuration names it. Default: the one that has the address, or else the first
         #[arg(long)]
         map: Option<String>,
-        /// An address, `@domain` for all others of a domain, a name, or a domain.
+        /// An address, `@domain` for all others of a domain, a name, or a domain
         address: String,
-        /// Who gets its mail. For a domain that is to be taken any word does, such as `-`.
+        /// Who gets its mail. For a domain that is to be taken any word does, such as `-`
         #[arg(required = true, allow_hyphen_values = true)]
         targets: Vec<String>,
     },
-    /// Take targets off an address, or its whole line.
+    /// Take targets off an address, or its whole line
     Remove {
-        /// The map to change, as the configuration names it. Default: the one that has the address.
+        /// The map to change, as the configuration names it. Default: the one that has the address
         #[arg(long)]
         map: Option<String>,
-        /// The address as it stands in the map.
+        /// The address as it stands in the map
         address: String,
-        /// The targets that go. Default: all, with the line.
+        /// The targets that go. Default: all, with the line
         targets: Vec<String>,
     },
-    /// Tell what becomes of mail for an address: the whole expansion, or the reply a stranger would get.
+    /// Tell what becomes of mail for an address: the whole expansion, or the reply a stranger would get
     Resolve {
-        /// One JSON object a line.
+        /// One JSON object a line
         #[arg(long)]
         json: bool,
-        /// Answer for somebody who is logged in, who may write anywhere.
+        /// Answer for somebody who is logged in, who may write anywhere
         #[arg(long)]
         member: bool,
-        /// Names and maps from a JSON file with Postfix's parameters, in place of the instance's.
+        /// Names and maps from a JSON file with Postfix's parameters, in place of the instance's
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
-        /// What stands between `<` and `>` in RCPT TO.
+        /// What stands between `<` and `>` in RCPT TO
         #[arg(required = true, allow_hyphen_values = true)]
         addresses: Vec<String>,
     },
@@ -93,7 +93,10 @@ impl Instance {
         if let Some(map) = named {
             return match self.config.alias.maps.contains(&map) {
                 true => Ok(map),
-                false => Err(Failure::new(EX_DATAERR, format!("the configuration names no map {map}; it has {}", self.config.alias.maps.join(", ")))),
+                false => Err(Failure::new(
+                    EX_DATAERR,
+                    format!("the configuration names no map {map}; it has {}", self.config.alias.maps.join(", ")),
+                )),
             };
         }
         let listed: Vec<_> = self.config.alias.maps.iter().filter_map(|map| Some((map, listed(map)?))).collect();

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod account;
+mod alias;
 mod config_command;
 mod daemon;
 mod init;
@@ -40,6 +41,9 @@ enum Command {
     /// Accounts: who may log in here
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Aliases: which addresses mean which others
+    #[command(subcommand)]
+    Alias(alias::AliasCommand),
     /// Check the configuration, or show it with every default
     #[command(subcommand)]
     Config(config_command::ConfigCommand),
@@ -90,6 +94,7 @@ fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Init(args) => init::run(&args),
         Command::Account(command) => account::run(&config, command),
+        Command::Alias(command) => alias::run(&config, command),
         Command::Config(command) => config_command::run(&config, &command),
         Command::Reload => daemon::reload(&config),
         Command::Status(listing) => daemon::status(&config, &listing),
