@@ -5,12 +5,20 @@
 //! file of its own, so that the journal's room is used again. No runtime, no sockets, no mailboxes are known here.
 //! Start with `state.rs`: the states of a recipient and who may change them.
 
+#[cfg(test)]
+mod crash_tests;
 mod envelope;
 mod error;
+mod incoming;
+mod job;
 mod queue;
 mod spool;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Error, Result};
-pub use queue::{Incoming, Job, Queue, Summary};
+pub use incoming::Incoming;
+pub use job::{Content, Job};
+pub use queue::{Queue, Summary};
 pub use state::Progress;

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use journal::{Body, EntryId, Journal, Recovered, Writer};
-use mail::{Envelope, MessageId, Recipient};
+use journal::{Durable, EntryId, Journal, Recovered};
+use mail::{Envelope, MessageId};
 use system::{Clock, Disk};
 
 use crate::error::{Error, Result};
+use crate::incoming::Incoming;
+use crate::job::{Job, micros};
 use crate::state::{Message, Place, Progress, State};
 use crate::{envelope, spool};
 
@@ -30,27 +31,6 @@ struct Inner {
     due: Condvar,
 }
 
-/// A message that is coming in. Dropped before it is accepted, nothing of it remains.
-#[derive(Debug)]
-pub struct Incoming {
-    queue: Queue,
-    writer: Writer,
-}
-
-/// One recipient of a message, for a worker to deliver. A job that is dropped without an end is ready again.
-#[derive(Debug)]
-pub struct Job {
-    queue: Queue,
-    envelope: Arc<Envelope>,
-    number: u32,
-    place: Place,
-    /// How often it was tried before.
-    pub tries: u32,
-    /// It may have been delivered before a crash: the worker has to look before doing it again.
-    pub doubtful: bool,
-    ended: bool,
-}
-
 /// One message of a listing.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -60,6 +40,17 @@ pub struct Summary {
     pub progress: Vec<Progress>,
     /// How often each was tried.
     pub tries: Vec<u32>,
+}
+
+/// What is to be done beside handing out jobs.
+#[derive(Debug, Default)]
+struct Chores {
+    /// Messages that reached the disk after their senders had gone.
+    arrived: Vec<(EntryId, Envelope)>,
+    /// Messages whose files are of no use any more.
+    left: Vec<MessageId>,
+    /// Messages to be written to files.
+    write: Vec<MessageId>,
 }
 
 impl Queue {
@@ -82,22 +73,19 @@ impl Queue {
         let (spooled, damaged) = spool::read_all(&*disk, folder).map_err(wrong)?;
         let mut remarks: Vec<_> = damaged.iter().map(|path| format!("{} is damaged and was left alone", path.display())).collect();
         let mut state = State::default();
-        spooled.into_iter().for_each(|message| state.insert(message));
+        let now = clock.micros();
+        spooled.into_iter().for_each(|message| state.insert(message, now));
         for entry in recovered {
             match envelope::decode(&entry.header) {
                 None => remarks.push(format!("entry {} of the journal has a damaged envelope and was left alone", entry.id.number())),
                 // Its file was written, but its entry not released before the crash.
                 Some((envelope, _)) if state.messages.contains_key(&envelope.id) => journal.release(entry.id),
-                Some((envelope, _)) => recover(&mut state, journal, envelope, &entry),
+                Some((envelope, _)) => recover(&mut state, journal, envelope, &entry, now),
             }
         }
         let (journal, folder, settings) = (journal.clone(), folder.to_owned(), settings.clone());
         let inner = Inner { journal, disk, clock, folder, settings, state: Mutex::new(state), due: Condvar::new() };
         Ok((Self { inner: Arc::new(inner) }, remarks))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a message that comes in.
@@ -109,7 +97,7 @@ impl Queue {
         if self.lock().messages.len() >= most {
             return Err(Error::Full(most));
         }
-        Ok(Incoming { queue: self.clone(), writer: self.inner.journal.begin() })
+        Ok(Incoming::new(self.clone(), self.inner.journal.begin()))
     }
 
     /// Waits at most `patience` for a recipient that is due; `None` when there is none, or the queue was closed.
@@ -122,6 +110,13 @@ impl Queue {
                 return None;
             }
             let now = self.inner.clock.micros();
+            let chores = state.chores(now.saturating_sub(micros(self.inner.settings.spool_after)));
+            if !chores.is_empty() {
+                drop(state);
+                self.work_off(chores);
+                state = self.lock();
+                continue;
+            }
             if let Some((id, number)) = state.next(now) {
                 return self.job(&state, id, number);
             }
@@ -135,20 +130,23 @@ impl Queue {
     fn job(&self, state: &State, id: MessageId, number: u32) -> Option<Job> {
         let message = state.messages.get(&id)?;
         let tries = message.tries.get(number as usize).copied()?;
-        let (envelope, place, doubtful) = (message.envelope.clone(), message.place.clone(), message.doubtful);
-        Some(Job { queue: self.clone(), envelope, number, place, tries, doubtful, ended: false })
+        Some(Job::new(self.clone(), message.envelope.clone(), number, message.place.clone(), (tries, message.doubtful)))
     }
 
-    fn admit(&self, message: Message) {
-        let recipients = message.progress.len();
-        self.lock().insert(message);
-        if recipients == 1 { self.inner.due.notify_one() } else { self.inner.due.notify_all() }
-    }
-
-    /// No more jobs are handed out; those that wait for one stop waiting.
+    /// No more jobs are handed out; those that wait for one stop waiting. Files of messages that have just left are removed,
+    /// which may have to wait for a checkpoint of the journal.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.inner.due.notify_all();
+        let chores = |state: &State| !(state.leaving.is_empty() && state.unsure.is_empty());
+        let wait = {
+            let mut state = self.lock();
+            state.closed = true;
+            self.inner.due.notify_all();
+            chores(&state)
+        };
+        if wait && self.inner.journal.covered().wait().is_ok() {
+            let chores = self.lock().chores(0);
+            self.work_off(chores);
+        }
     }
 
     /// How many messages are on their way.
@@ -168,11 +166,15 @@ impl Queue {
     /// All messages, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Summary> {
-        let state = self.lock();
-        let summary = |m: &Message| Summary { envelope: m.envelope.clone(), progress: m.progress.clone(), tries: m.tries.clone() };
-        let mut all: Vec<_> = state.messages.values().map(summary).collect();
+        let mut all: Vec<_> = self.lock().messages.values().map(summary).collect();
         all.sort_by_key(|summary| summary.envelope.id);
         all
+    }
+
+    /// One message.
+    #[must_use]
+    pub fn show(&self, id: MessageId) -> Option<Summary> {
+        self.lock().messages.get(&id).map(summary)
     }
 
     /// Has every recipient that is put off or held tried at once.
@@ -193,331 +195,258 @@ impl Queue {
         self.change(id, waits, &Progress::Held { reason: "held by the admin".to_owned() })
     }
 
+    /// Has every recipient that is held tried at once.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Spool`].
+    pub fn release(&self, id: MessageId) -> Result<()> {
+        self.change(id, |progress| matches!(progress, Progress::Held { .. }), &Progress::Ready)
+    }
+
     fn change(&self, id: MessageId, which: impl Fn(&Progress) -> bool, to: &Progress) -> Result<()> {
-        let mut state = self.lock();
-        let message = state.messages.get(&id).ok_or(Error::Missing(id))?;
-        let numbers: Vec<u32> = (0..).zip(&message.progress).filter(|(_, p)| which(p)).map(|(number, _)| number).collect();
-        numbers.into_iter().for_each(|number| state.set(id, number, to.clone()));
-        self.keep(&mut state, id)?;
+        {
+            let mut state = self.lock();
+            let message = state.messages.get(&id).ok_or(Error::Missing(id))?;
+            let numbers: Vec<u32> = (0..).zip(&message.progress).filter(|(_, p)| which(p)).map(|(number, _)| number).collect();
+            numbers.into_iter().for_each(|number| state.set(id, number, to.clone()));
+        }
         self.inner.due.notify_all();
-        Ok(())
+        self.keep(id)
     }
 
     /// Forgets a message. A recipient that a worker has at this moment may still get it.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Spool`].
+    /// [`Error::Missing`].
     pub fn delete(&self, id: MessageId) -> Result<()> {
-        let message = self.lock().messages.remove(&id).ok_or(Error::Missing(id))?;
-        self.discard(&message)
-    }
-
-    /// Frees the place of a message that has left the queue.
-    fn discard(&self, message: &Message) -> Result<()> {
-        match &message.place {
-            Place::Journal(entry, _) => self.inner.journal.release(*entry),
-            Place::Spool(_) => {
-                let path = spool::path(&self.inner.folder, message.envelope.id);
-                let wrong = |error: std::io::Error| Error::Spool { path: path.display().to_string(), reason: error.to_string() };
-                self.inner.disk.remove(&path).map_err(wrong)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes a message that stays to a file of its own, with its progress, and frees its room in the journal.
-    fn keep(&self, state: &mut State, id: MessageId) -> Result<()> {
-        let Some(message) = state.messages.get_mut(&id) else { return Ok(()) };
-        let start = spool::write(&*self.inner.disk, &self.inner.folder, message)?;
-        if let Place::Journal(entry, _) = std::mem::replace(&mut message.place, Place::Spool(start)) {
-            self.inner.journal.release(entry);
-        }
+        let mut state = self.lock();
+        let message = state.messages.remove(&id).ok_or(Error::Missing(id))?;
+        self.discard(&mut state, &message);
         Ok(())
     }
 }
 
-/// Takes an entry of the journal over. Recipients with a note have their message; with a doubt, they may have it.
-fn recover(state: &mut State, journal: &Journal, envelope: Envelope, entry: &Recovered) {
+/// For the other halves of the queue: messages that come in, and jobs.
+impl Queue {
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.inner.disk
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.inner.folder
+    }
+
+    pub(crate) fn settings(&self) -> &config::Queue {
+        &self.inner.settings
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.inner.clock.micros()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message is on disk.
+    pub(crate) fn admit(&self, entry: EntryId, envelope: Envelope) -> Result<()> {
+        let body = self.inner.journal.body(entry)?;
+        let message = Message::new(envelope, Place::Journal(entry, body));
+        let recipients = message.progress.len();
+        self.lock().insert(message, self.inner.clock.micros());
+        if recipients == 1 {
+            self.inner.due.notify_one()
+        } else {
+            self.inner.due.notify_all()
+        }
+        Ok(())
+    }
+
+    /// The sender of a message went away; it may reach the disk all the same.
+    pub(crate) fn expect(&self, waiting: (EntryId, Envelope, Durable)) {
+        self.lock().arriving.push(waiting);
+    }
+
+    /// A recipient has its message.
+    pub(crate) fn done(&self, id: MessageId, number: u32) {
+        let journal = &self.inner.journal;
+        let mut state = self.lock();
+        state.set(id, number, Progress::Done);
+        let Some(message) = state.messages.get_mut(&id) else { return };
+        if message.is_done() {
+            if let Some(message) = state.messages.remove(&id) {
+                self.discard(&mut state, &message);
+            }
+            return;
+        }
+        message.doubt(number, journal.covered());
+        if let Place::Journal(entry, _) = &message.place {
+            drop(journal.mark(*entry, &number.to_le_bytes()));
+        }
+        self.free_former(message);
+        state.watch(id);
+    }
+
+    /// A recipient was tried in vain.
+    pub(crate) fn tried(&self, id: MessageId, number: u32, progress: Progress) -> Result<()> {
+        {
+            let mut state = self.lock();
+            if let Some(tries) = state.messages.get_mut(&id).and_then(|message| message.tries.get_mut(number as usize)) {
+                *tries = tries.saturating_add(1);
+            }
+            state.set(id, number, progress);
+            if let Some(message) = state.messages.get_mut(&id) {
+                self.free_former(message);
+            }
+        }
+        self.keep(id)
+    }
+
+    /// A worker did not come to an end.
+    pub(crate) fn give_back(&self, id: MessageId, number: u32) {
+        let mut state = self.lock();
+        state.set(id, number, Progress::Ready);
+        if let Some(message) = state.messages.get_mut(&id) {
+            self.free_former(message);
+        }
+        self.inner.due.notify_one();
+    }
+
+    /// Releases the entry of a message that is in a file now, when no worker may read from it.
+    fn free_former(&self, message: &mut Message) {
+        if !message.is_with_a_worker()
+            && let Some(entry) = message.former.take()
+        {
+            self.inner.journal.release(entry);
+        }
+    }
+
+    /// Frees the place of a message that has left the queue.
+    fn discard(&self, state: &mut State, message: &Message) {
+        message.former.into_iter().for_each(|entry| self.inner.journal.release(entry));
+        match &message.place {
+            Place::Journal(entry, _) => self.inner.journal.release(*entry),
+            Place::Spool(_) => state.leaving.push((message.envelope.id, self.inner.journal.covered())),
+        }
+    }
+
+    /// Writes a message that stays, and its progress, to its files, and frees its room in the journal. The lock is not held
+    /// meanwhile; one thread at a time writes a message, and looks again at what changed while it did.
+    fn keep(&self, id: MessageId) -> Result<()> {
+        loop {
+            let snapshot = {
+                let mut state = self.lock();
+                let Some(message) = state.messages.get_mut(&id) else { return Ok(()) };
+                if message.writing {
+                    message.stale = true;
+                    return Ok(());
+                }
+                (message.writing, message.stale) = (true, false);
+                message.snapshot()
+            };
+            let written = spool::write(self.disk(), self.folder(), &snapshot);
+            let mut state = self.lock();
+            let Some(message) = state.messages.get_mut(&id) else {
+                // It left the queue meanwhile.
+                state.leaving.push((id, self.inner.journal.covered()));
+                return Ok(());
+            };
+            message.writing = false;
+            if let Place::Journal(entry, _) = std::mem::replace(&mut message.place, written?) {
+                message.former = Some(entry);
+                self.free_former(message);
+            }
+            let stale = message.stale;
+            state.watch(id);
+            if !stale {
+                return Ok(());
+            }
+        }
+    }
+
+    fn work_off(&self, chores: Chores) {
+        for (entry, envelope) in chores.arrived {
+            let id = envelope.id;
+            if let Err(error) = self.admit(entry, envelope) {
+                tracing::error!(%id, %error, "a message is on disk and cannot be read; it is tried again after a restart");
+            }
+        }
+        if !chores.left.is_empty()
+            && let Err(error) = spool::remove(self.disk(), self.folder(), &chores.left)
+        {
+            tracing::warn!(%error, "files of messages that were delivered cannot be removed; a restart delivers them again, with doubts");
+        }
+        for id in chores.write {
+            if let Err(error) = self.keep(id) {
+                tracing::warn!(%id, %error, "a message that stays cannot be written to a file");
+                self.lock().journaled.push_back((self.now(), id));
+            }
+        }
+    }
+}
+
+impl Chores {
+    fn is_empty(&self) -> bool {
+        self.arrived.is_empty() && self.left.is_empty() && self.write.is_empty()
+    }
+}
+
+impl State {
+    /// What is to be done now; messages that came before `since` move out of the journal.
+    fn chores(&mut self, since: u64) -> Chores {
+        let mut chores = Chores { write: self.next_to_spool(since).into_iter().collect(), ..Chores::default() };
+        let arriving = std::mem::take(&mut self.arriving);
+        for (entry, envelope, durable) in arriving {
+            match durable.outcome() {
+                None => self.arriving.push((entry, envelope, durable)),
+                Some(Ok(())) => chores.arrived.push((entry, envelope)),
+                // It was refused, and nobody is left to be told.
+                Some(Err(_)) => {}
+            }
+        }
+        self.leaving.retain(|(id, covered)| {
+            let sure = matches!(covered.outcome(), Some(Ok(())));
+            chores.left.extend(sure.then_some(*id));
+            !sure
+        });
+        let Self { unsure, messages, .. } = self;
+        unsure.retain(|id| {
+            let Some(message) = messages.get_mut(id) else { return false };
+            let changed = message.resolve();
+            chores.write.extend((changed && matches!(message.place, Place::Spool(_))).then_some(*id));
+            message.has_doubts()
+        });
+        chores
+    }
+
+    /// Has a message looked at when what its recipients got is on disk.
+    fn watch(&mut self, id: MessageId) {
+        if self.messages.get(&id).is_some_and(Message::has_doubts) && !self.unsure.contains(&id) {
+            self.unsure.push(id);
+        }
+    }
+}
+
+fn summary(message: &Message) -> Summary {
+    Summary { envelope: message.envelope.clone(), progress: message.progress.clone(), tries: message.tries.clone() }
+}
+
+/// Takes an entry of the journal over. Recipients with a note have their message, though after a restart of this process alone
+/// it need not be on disk; with a doubt, they may have it.
+fn recover(state: &mut State, journal: &Journal, envelope: Envelope, entry: &Recovered, now: u64) {
     let mut message = Message::new(envelope, Place::Journal(entry.id, entry.body.clone()));
     message.doubtful = true;
     for number in entry.notes.iter().filter_map(|note| note.as_slice().try_into().ok().map(u32::from_le_bytes)) {
         if let Some(progress) = message.progress.get_mut(number as usize) {
             *progress = Progress::Done;
+            message.doubt(number, journal.covered());
         }
     }
-    if message.is_done() { journal.release(entry.id) } else { state.insert(message) }
-}
-
-impl Incoming {
-    /// More of the content.
-    ///
-    /// # Errors
-    /// [`Error::Journal`]; the message cannot be accepted any more.
-    pub async fn write(&mut self, octets: &[u8]) -> Result<()> {
-        Ok(self.writer.write(octets)?.await?)
+    if message.is_done() {
+        journal.release(entry.id);
+        return;
     }
-
-    /// Waits until the message is on disk; from then on it is the queue's.
-    ///
-    /// # Errors
-    /// [`Error::Journal`]: it was not accepted.
-    pub async fn accept(self, envelope: Envelope) -> Result<()> {
-        let Self { queue, writer } = self;
-        let (entry, durable) = writer.commit(Queue::ENTRY, &envelope::encode(&envelope));
-        durable.await?;
-        queue.admit_entry(entry, envelope)
-    }
-}
-
-impl Queue {
-    fn admit_entry(&self, entry: EntryId, envelope: Envelope) -> Result<()> {
-        let body: Body = self.inner.journal.body(entry)?;
-        self.admit(Message::new(envelope, Place::Journal(entry, body)));
-        Ok(())
-    }
-}
-
-impl Job {
-    /// The message's envelope.
-    #[must_use]
-    pub fn envelope(&self) -> &Envelope {
-        &self.envelope
-    }
-
-    /// The recipient.
-    #[must_use]
-    pub fn recipient(&self) -> &Recipient {
-        &self.envelope.recipients[self.number as usize]
-    }
-
-    /// The recipient's number in the envelope, from 0.
-    #[must_use]
-    pub fn number(&self) -> u32 {
-        self.number
-    }
-
-    /// The message's content.
-    ///
-    /// # Errors
-    /// [`Error::Journal`], [`Error::Spool`].
-    pub fn content(&self) -> Result<Bytes> {
-        match &self.place {
-            Place::Journal(_, body) => Ok(body.whole(usize::MAX)?),
-            Place::Spool(start) => {
-                let inner = &self.queue.inner;
-                Ok(spool::content(&*inner.disk, &inner.folder, self.envelope.id, *start)?.into())
-            }
-        }
-    }
-
-    /// The recipient has its message.
-    ///
-    /// # Errors
-    /// [`Error::Spool`] if that could not be written down; it is known until the next start.
-    pub fn delivered(mut self) -> Result<()> {
-        self.ended = true;
-        let (queue, id, number) = (self.queue.clone(), self.envelope.id, self.number);
-        let mut state = queue.lock();
-        state.set(id, number, Progress::Done);
-        let Some(message) = state.messages.get(&id) else { return Ok(()) };
-        if message.is_done() {
-            let message = state.messages.remove(&id);
-            drop(state);
-            return message.map_or(Ok(()), |message| queue.discard(&message));
-        }
-        match &message.place {
-            Place::Journal(entry, _) => drop(queue.inner.journal.mark(*entry, &number.to_le_bytes())),
-            Place::Spool(_) => queue.keep(&mut state, id)?,
-        }
-        Ok(())
-    }
-
-    /// The recipient could not get its message now. It is tried again later, each time after a longer pause; when the message
-    /// is older than the lifetime, it is held.
-    ///
-    /// # Errors
-    /// [`Error::Spool`] if that could not be written down; it is known until the next start.
-    pub fn deferred(self, reason: &str) -> Result<()> {
-        let settings = &self.queue.inner.settings;
-        let now = self.queue.inner.clock.micros();
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        if now.saturating_sub(self.envelope.id.micros()) > micros(settings.lifetime) {
-            return self.failed(&format!("given up after many tries: {reason}"));
-        }
-        let pause = settings.retry_first.saturating_mul(1 << self.tries.min(16)).min(settings.retry_longest);
-        self.end(Progress::Deferred { until: now.saturating_add(micros(pause)), reason: reason.to_owned() })
-    }
-
-    /// The recipient can never get its message. It is held for the admin.
-    ///
-    /// # Errors
-    /// [`Error::Spool`] if that could not be written down; it is known until the next start.
-    pub fn failed(self, reason: &str) -> Result<()> {
-        self.end(Progress::Held { reason: reason.to_owned() })
-    }
-
-    fn end(mut self, progress: Progress) -> Result<()> {
-        self.ended = true;
-        let mut state = self.queue.lock();
-        if let Some(tries) = state.messages.get_mut(&self.envelope.id).and_then(|m| m.tries.get_mut(self.number as usize)) {
-            *tries = tries.saturating_add(1);
-        }
-        state.set(self.envelope.id, self.number, progress);
-        self.queue.keep(&mut state, self.envelope.id)
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.queue.lock().set(self.envelope.id, self.number, Progress::Ready);
-            self.queue.inner.due.notify_one();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envelope::tests::envelope;
-    use system::{FixedClock, HostDisk};
-
-    const HOUR: u64 = 3_600_000_000;
-
-    struct Place {
-        folder: tempfile::TempDir,
-        clock: Arc<FixedClock>,
-    }
-
-    impl Place {
-        fn new() -> Self {
-            let place = Self { folder: tempfile::tempdir().unwrap(), clock: Arc::new(FixedClock::at(1_000)) };
-            std::fs::create_dir(place.folder.path().join("journal")).unwrap();
-            std::fs::create_dir(place.folder.path().join("queue")).unwrap();
-            place
-        }
-
-        fn open(&self) -> (Journal, Queue) {
-            let path = self.folder.path();
-            let disk: Arc<dyn Disk> = Arc::new(HostDisk);
-            let (journal, recovered, _) =
-                Journal::open(&path.join("journal"), disk.clone(), &config::Journal::default(), Arc::new(|| Ok(()))).unwrap();
-            let (queue, remarks) =
-                Queue::open(&journal, (disk, self.clock.clone()), &path.join("queue"), &config::Queue::default(), recovered).unwrap();
-            assert!(remarks.is_empty(), "{remarks:?}");
-            (journal, queue)
-        }
-    }
-
-    /// Runs a future that only waits for the journal's threads.
-    fn wait<T>(future: impl Future<Output = T>) -> T {
-        struct Thread(std::thread::Thread);
-        impl std::task::Wake for Thread {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
-        let waker = Arc::new(Thread(std::thread::current())).into();
-        let mut context = std::task::Context::from_waker(&waker);
-        let mut future = std::pin::pin!(future);
-        loop {
-            match future.as_mut().poll(&mut context) {
-                std::task::Poll::Ready(value) => return value,
-                std::task::Poll::Pending => std::thread::park(),
-            }
-        }
-    }
-
-    fn accept(queue: &Queue, id: u64, recipients: &[&str]) {
-        let mut incoming = queue.begin().unwrap();
-        wait(incoming.write(b"Subject: x\n\n")).unwrap();
-        wait(incoming.write(b"text\n")).unwrap();
-        wait(incoming.accept(envelope(id, recipients))).unwrap();
-    }
-
-    fn take(queue: &Queue) -> Option<Job> {
-        queue.take(Duration::ZERO)
-    }
-
-    #[test]
-    fn a_message_is_handed_out_once_for_each_recipient_and_leaves() {
-        let place = Place::new();
-        let (journal, queue) = place.open();
-        accept(&queue, 1, &["joe@b.example", "ann@b.example"]);
-        let (one, two) = (take(&queue).unwrap(), take(&queue).unwrap());
-        assert!(take(&queue).is_none());
-        assert_eq!(&one.content().unwrap()[..], b"Subject: x\n\ntext\n");
-        assert_eq!((one.recipient().address.local(), two.recipient().address.local()), ("joe", "ann"));
-        one.delivered().unwrap();
-        drop(two);
-        let two = take(&queue).expect("a job that was dropped is ready again");
-        two.delivered().unwrap();
-        assert_eq!(queue.count(), 0);
-        assert_eq!(journal.status().entries, 0);
-    }
-
-    #[test]
-    fn after_a_restart_only_what_is_not_done_is_handed_out() {
-        let place = Place::new();
-        let (journal, queue) = place.open();
-        accept(&queue, 1, &["joe@b.example", "ann@b.example"]);
-        take(&queue).unwrap().delivered().unwrap();
-        drop(take(&queue).unwrap());
-        drop(queue);
-        journal.close();
-        let (_journal, queue) = place.open();
-        let job = take(&queue).unwrap();
-        assert_eq!(job.recipient().address.local(), "ann");
-        assert!(job.doubtful);
-        job.delivered().unwrap();
-        assert!(take(&queue).is_none());
-    }
-
-    #[test]
-    fn what_is_put_off_moves_to_a_file_and_comes_back_in_time() {
-        let place = Place::new();
-        let (journal, queue) = place.open();
-        accept(&queue, 1, &["joe@b.example"]);
-        take(&queue).unwrap().deferred("the disk is full").unwrap();
-        assert_eq!(journal.status().entries, 0, "the journal's room is free");
-        drop(queue);
-        journal.close();
-        let (_journal, queue) = place.open();
-        assert!(take(&queue).is_none());
-        place.clock.set(HOUR);
-        let job = take(&queue).unwrap();
-        assert_eq!((job.tries, &job.content().unwrap()[..]), (1, &b"Subject: x\n\ntext\n"[..]));
-        place.clock.set(24 * 10 * HOUR);
-        job.deferred("still full").unwrap();
-        assert!(matches!(&queue.list()[0].progress[0], Progress::Held { reason } if reason.contains("still full")));
-        queue.retry(MessageId::from_number(1)).unwrap();
-        take(&queue).unwrap().delivered().unwrap();
-        assert_eq!(std::fs::read_dir(place.folder.path().join("queue")).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn the_admin_holds_releases_and_deletes() {
-        let place = Place::new();
-        let (_journal, queue) = place.open();
-        let id = MessageId::from_number(1);
-        accept(&queue, 1, &["joe@b.example"]);
-        queue.hold(id).unwrap();
-        assert!(take(&queue).is_none());
-        queue.retry(id).unwrap();
-        assert!(take(&queue).is_some());
-        queue.delete(id).unwrap();
-        assert!(take(&queue).is_none());
-        assert!(matches!(queue.delete(id), Err(Error::Missing(_))));
-    }
-
-    #[test]
-    fn a_damaged_file_is_named_and_left() {
-        let place = Place::new();
-        let path = place.folder.path().join("queue/0000000000001.msg");
-        std::fs::write(&path, b"PBQUEUE1\xff\xff\xff\xff").unwrap();
-        let (messages, damaged) = spool::read_all(&HostDisk, path.parent().unwrap()).unwrap();
-        assert!(messages.is_empty());
-        assert_eq!(damaged, std::slice::from_ref(&path));
-        assert!(path.exists());
-    }
+    let id = message.envelope.id;
+    state.insert(message, now);
+    state.watch(id);
 }

@@ -11,11 +11,14 @@
 //!
 //! A message leaves the queue when all its recipients are done. After a crash, `Delivering` is `Ready` again: whoever delivers
 //! does so under a name that the message's id decides, and finds what is there already.
+//!
+//! `Done` is said when the message was written, not when it is on disk: that is so after the journal's next checkpoint
+//! (`Journal::covered`). Until then nothing that could be needed again is lost or written down as sure.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use journal::{Body, EntryId};
+use journal::{Body, Durable, EntryId};
 use mail::{Envelope, MessageId};
 
 /// How far a recipient is.
@@ -59,16 +62,74 @@ pub(crate) struct Message {
     pub(crate) tries: Vec<u32>,
     /// It may have been delivered before a crash.
     pub(crate) doubtful: bool,
+    /// Recipients that are done, until what they got is on disk.
+    unsure: BTreeMap<u32, Durable>,
+    /// Its file is being written; what changes meanwhile makes that stale.
+    pub(crate) writing: bool,
+    pub(crate) stale: bool,
+    /// Its file is written, and its entry is released when no worker reads from it any more.
+    pub(crate) former: Option<EntryId>,
+}
+
+/// What is written to a message's files.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) place: Place,
+    pub(crate) progress: Vec<Progress>,
+    pub(crate) tries: Vec<u32>,
 }
 
 impl Message {
     pub(crate) fn new(envelope: Envelope, place: Place) -> Self {
         let count = envelope.recipients.len();
-        Self { envelope: Arc::new(envelope), place, progress: vec![Progress::Ready; count], tries: vec![0; count], doubtful: false }
+        Self {
+            envelope: Arc::new(envelope),
+            place,
+            progress: vec![Progress::Ready; count],
+            tries: vec![0; count],
+            doubtful: false,
+            unsure: BTreeMap::new(),
+            writing: false,
+            stale: false,
+            former: None,
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
         self.progress.iter().all(|progress| *progress == Progress::Done)
+    }
+
+    pub(crate) fn is_with_a_worker(&self) -> bool {
+        self.progress.contains(&Progress::Delivering)
+    }
+
+    /// A recipient is done; `covered` resolves when that is sure.
+    pub(crate) fn doubt(&mut self, number: u32, covered: Durable) {
+        self.unsure.insert(number, covered);
+    }
+
+    /// Forgets doubts that are resolved; says whether there were any.
+    pub(crate) fn resolve(&mut self) -> bool {
+        let before = self.unsure.len();
+        self.unsure.retain(|_, covered| !matches!(covered.outcome(), Some(Ok(()))));
+        self.unsure.len() < before
+    }
+
+    pub(crate) fn has_doubts(&self) -> bool {
+        !self.unsure.is_empty()
+    }
+
+    /// As it is to be found after a crash: who may not have his message is not done.
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
+        self.resolve();
+        let mut progress = self.progress.clone();
+        for number in self.unsure.keys() {
+            if let Some(progress) = progress.get_mut(*number as usize) {
+                *progress = Progress::Ready;
+            }
+        }
+        Snapshot { envelope: self.envelope.clone(), place: self.place.clone(), progress, tries: self.tries.clone() }
     }
 }
 
@@ -82,12 +143,20 @@ pub(crate) struct State {
     pub(crate) ready: VecDeque<Way>,
     /// Those that are put off, soonest first.
     pub(crate) timers: BTreeSet<(u64, MessageId, u32)>,
+    /// Messages that came and may still be in the journal, with the time, oldest first.
+    pub(crate) journaled: VecDeque<(u64, MessageId)>,
+    /// Messages whose sender went away before the journal had said that they are on disk.
+    pub(crate) arriving: Vec<(EntryId, Envelope, Durable)>,
+    /// Files of messages that left, until what was delivered is on disk.
+    pub(crate) leaving: Vec<(MessageId, Durable)>,
+    /// Messages in files with recipients that are done and not yet sure.
+    pub(crate) unsure: Vec<MessageId>,
     pub(crate) closed: bool,
 }
 
 impl State {
     /// Puts a message in, with every recipient where its progress says.
-    pub(crate) fn insert(&mut self, message: Message) {
+    pub(crate) fn insert(&mut self, message: Message, now: u64) {
         let id = message.envelope.id;
         for (number, progress) in (0..).zip(&message.progress) {
             match progress {
@@ -95,6 +164,9 @@ impl State {
                 Progress::Deferred { until, .. } => drop(self.timers.insert((*until, id, number))),
                 Progress::Held { .. } | Progress::Done => {}
             }
+        }
+        if matches!(message.place, Place::Journal(..)) {
+            self.journaled.push_back((now, id));
         }
         self.messages.insert(id, message);
     }
@@ -132,5 +204,20 @@ impl State {
         if let Progress::Deferred { until, .. } = from {
             self.timers.remove(&(until, id, number));
         }
+    }
+
+    /// The message that has been in the journal for longest, if it came before `since`. It is named once.
+    pub(crate) fn next_to_spool(&mut self, since: u64) -> Option<MessageId> {
+        while let Some((came, id)) = self.journaled.front().copied() {
+            let here = matches!(self.messages.get(&id), Some(Message { place: Place::Journal(..), .. }));
+            if here && came > since {
+                return None;
+            }
+            self.journaled.pop_front();
+            if here {
+                return Some(id);
+            }
+        }
+        None
     }
 }
