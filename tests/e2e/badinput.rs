@@ -119,7 +119,7 @@ fn a_rule_file_that_is_wrong_or_not_safe_keeps_the_message() {
     std::fs::write(&rules, ":0 Q\n* ^Subject: x\n{ :0\n").unwrap();
     deliver(&instance, "joe@mail.example.org", &message("syntax", ""));
     arrives(&mut imap, "INBOX", "syntax");
-    std::fs::write(&rules, ":0\n| false\n").unwrap();
+    std::fs::write(&rules, ":0 w\n| false\n").unwrap();
     deliver(&instance, "joe@mail.example.org", &message("program fails", ""));
     arrives(&mut imap, "INBOX", "program fails");
     // Writable by others: whoever wrote it shall not run programs here.
@@ -174,7 +174,7 @@ fn a_damaged_index_or_list_of_uids_is_made_again() {
     let before = (imap.flags("INBOX"), imap.subjects("INBOX"));
     for damage in ["gone", "cut", "random"] {
         instance.stop();
-        let index = instance.path("data/index/joe.db");
+        let index = instance.path("data/index/joe/index.sqlite");
         match damage {
             "gone" => std::fs::remove_file(index).unwrap(),
             "cut" => std::fs::write(index, b"SQLite format 3\0").unwrap(),

@@ -1,40 +1,55 @@
 //! Debian's Dovecot on the same Maildir, one after the other: both must show the same.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Instance, PASSWORD, has, until};
+use crate::harness::{Instance, PASSWORD, has, succeed, until};
 use crate::talk::Imap;
 
 const DOVECOT: &str = "/usr/sbin/dovecot";
 
-/// A private Dovecot over one Maildir.
+/// The user of the system that owns the Maildirs here; Dovecot serves none of root's.
+const OWNER: &str = "mail";
+
+/// A private Dovecot over one Maildir, in a folder that its processes can reach.
 struct Dovecot {
+    folder: tempfile::TempDir,
     child: Child,
     port: u16,
 }
 
 impl Dovecot {
-    fn start(folder: &Path, maildir: &Path) -> Self {
+    /// Starts it over a copy of this Maildir, with the times of all files, or over an empty one.
+    fn start(maildir: Option<&Path>) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let folder =
+            tempfile::Builder::new().prefix("pillarbox-dovecot-").permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+        let place = folder.path().join("Maildir");
+        match maildir {
+            Some(maildir) => copy(maildir, &place),
+            None => std::fs::create_dir(&place).unwrap(),
+        }
+        succeed(Command::new("chown").arg("-R").arg(format!("{OWNER}:{OWNER}")).arg(&place), b"");
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        std::fs::create_dir_all(folder).unwrap();
-        let path = folder.display();
+        let path = folder.path().display();
         let configuration = format!(
-            "base_dir = {path}/run\nstate_dir = {path}/state\nlog_path = {path}/log\nprotocols = imap\nssl = no\n\
-             disable_plaintext_auth = no\nmail_location = maildir:{}\ndefault_internal_user = root\ndefault_login_user = root\n\
-             default_internal_group = root\nfirst_valid_uid = 0\nmail_uid = 0\nmail_gid = 0\nlisten = 127.0.0.1\n\
-             passdb {{\n driver = static\n args = password={}\n}}\nuserdb {{\n driver = static\n args = uid=0 gid=0 home={path}\n}}\n\
-             service imap-login {{\n chroot =\n inet_listener imap {{\n port = {port}\n }}\n inet_listener imaps {{\n port = 0\n }}\n}}\n\
-             service anvil {{\n chroot =\n}}\n",
-            maildir.display(),
+            "base_dir = {path}/run\nstate_dir = {path}/state\nlog_path = {path}/log\nprotocols = imap\nssl = no\nlisten = 127.0.0.1\n\
+             disable_plaintext_auth = no\nmail_location = maildir:{path}/Maildir\nfirst_valid_uid = 1\nfirst_valid_gid = 1\n\
+             instance_name = test-{port}\nnamespace inbox {{\n inbox = yes\n separator = .\n}}\n\
+             passdb {{\n driver = static\n args = password={}\n}}\nuserdb {{\n driver = static\n args = uid={OWNER} gid={OWNER} home={path}\n}}\n\
+             service imap-login {{\n inet_listener imap {{\n port = {port}\n }}\n inet_listener imaps {{\n port = 0\n }}\n}}\n",
             PASSWORD.replace(' ', "_"),
         );
-        let file = folder.join("dovecot.conf");
+        let file = folder.path().join("dovecot.conf");
         std::fs::write(&file, configuration).unwrap();
         let child = Command::new(DOVECOT).arg("-F").arg("-c").arg(file).stderr(Stdio::null()).spawn().unwrap();
-        let dovecot = Self { child, port };
+        let dovecot = Self { folder, child, port };
         until("dovecot to listen", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
         dovecot
+    }
+
+    fn maildir(&self) -> PathBuf {
+        self.folder.path().join("Maildir")
     }
 
     fn imap(&self) -> Imap {
@@ -48,6 +63,11 @@ impl Drop for Dovecot {
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
+}
+
+/// Copies a folder with the times of all files.
+fn copy(from: &Path, to: &Path) {
+    succeed(Command::new("cp").arg("-a").arg(from).arg(to), b"");
 }
 
 fn message(number: usize) -> Vec<u8> {
@@ -109,7 +129,7 @@ fn dovecot_takes_a_maildir_back() {
     fill(&mut imap);
     let ours = picture(&mut imap);
     instance.stop();
-    let dovecot = Dovecot::start(&instance.path("dovecot"), &instance.home("joe").join("Maildir"));
+    let dovecot = Dovecot::start(Some(&instance.home("joe").join("Maildir")));
     assert_eq!(picture(&mut dovecot.imap()), ours);
 }
 
@@ -120,13 +140,16 @@ fn a_maildir_of_dovecot_is_served_in_place() {
     }
     let mut instance = Instance::new("mail.example.org", &["joe"]);
     let maildir = instance.home("joe").join("Maildir");
-    std::fs::create_dir_all(&maildir).unwrap();
+    std::fs::create_dir_all(instance.home("joe")).unwrap();
     let theirs = {
-        let dovecot = Dovecot::start(&instance.path("dovecot"), &maildir);
+        let dovecot = Dovecot::start(None);
         let mut imap = dovecot.imap();
         fill(&mut imap);
-        picture(&mut imap)
+        let picture = picture(&mut imap);
+        copy(&dovecot.maildir(), &maildir);
+        picture
     };
+    succeed(Command::new("chown").args(["-R", "0:0"]).arg(&maildir), b"");
     instance.start();
     let mut imap = Imap::to(instance.address("imap"), "joe");
     assert_eq!(picture(&mut imap), theirs);
@@ -135,6 +158,6 @@ fn a_maildir_of_dovecot_is_served_in_place() {
     imap.ok("UID STORE 1 +FLAGS (Work \\Draft)");
     let ours = picture(&mut imap);
     instance.stop();
-    let dovecot = Dovecot::start(&instance.path("dovecot"), &maildir);
+    let dovecot = Dovecot::start(Some(&maildir));
     assert_eq!(picture(&mut dovecot.imap()), ours);
 }

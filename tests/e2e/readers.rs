@@ -57,10 +57,11 @@ fn alpine_reads_flags_deletes_moves_and_sees_new_mail() {
     terminal.see("PASSWORD");
     terminal.press(&["-l", PASSWORD]);
     terminal.press(&["Enter"]);
+    terminal.see("Preserve password");
+    terminal.press(&["n"]);
     let screen = terminal.see("fourth");
     assert!(screen.contains("first") && screen.contains("second"), "{screen}");
     // The first: open it, go back, flag it.
-    terminal.press(&["Home"]);
     terminal.press(&["j", "1", "Enter"]);
     terminal.press(&["Enter"]);
     terminal.see("This is the text of first.");

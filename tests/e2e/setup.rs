@@ -70,6 +70,7 @@ impl Spamd {
     fn start(folder: &Path) -> Self {
         std::fs::create_dir_all(folder.join("site")).unwrap();
         std::fs::write(folder.join("site/local.cf"), RULES).unwrap();
+        std::fs::write(folder.join("site/init.pre"), "loadplugin Mail::SpamAssassin::Plugin::Check\n").unwrap();
         let log = std::fs::File::create(folder.join("spamd.log")).unwrap();
         let child = Command::new("/usr/sbin/spamd")
             .args(["-L", "-x", "--min-children=1", "--max-children=1", "-i", "127.0.0.1", "-p", "783", "-u", "nobody"])
@@ -158,7 +159,7 @@ fn swaks_brings_a_message_and_mailctl_tells_its_story() {
         let story = succeed(instance.mailctl(&["trace", "root@darkmere.gen.nz", "--json"]), b"");
         story.contains("\"delivered\"").then_some(story)
     });
-    for part in ["\"accepted\"", "simon-mail@cyan.usenet.net.nz", ".procmailrc:1", "\"shelf\"", "\"uid\":1"] {
+    for part in ["\"accepted\"", "simon-mail@cyan.usenet.net.nz", ".procmailrc:1", "\"shelf\"", "\"uid\":1", "hash:"] {
         assert!(story.contains(part), "{part} is not in {story}");
     }
     instance.stop();

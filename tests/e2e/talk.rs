@@ -138,7 +138,12 @@ impl Imap {
         self.talk.say(&format!("{tag} APPEND \"{mailbox}\" {{{}+}}", message.len()));
         self.talk.send(message);
         self.talk.say("");
-        let line = self.response();
+        let line = loop {
+            let line = self.response();
+            if !line.starts_with('*') {
+                break line;
+            }
+        };
         assert!(line.starts_with(&format!("{tag} OK")), "{line}");
     }
 
@@ -166,9 +171,11 @@ impl Imap {
         lines.iter().filter(|line| line.contains(" FETCH (")).map(|line| uid_and_flags(line)).collect()
     }
 
-    /// The subjects of a mailbox's messages, in order.
+    /// The subjects of a mailbox's messages, in order; none if there is no such mailbox.
     pub(crate) fn subjects(&mut self, mailbox: &str) -> Vec<String> {
-        self.ok(&format!("EXAMINE \"{mailbox}\""));
+        if self.command(&format!("EXAMINE \"{mailbox}\"")).pop().unwrap().contains(" NO ") {
+            return Vec::new();
+        }
         let lines = self.ok("UID FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]");
         let subject = |line: &String| Some(line.split_once("Subject: ")?.1.lines().next()?.to_owned());
         lines.iter().filter_map(subject).collect()

@@ -75,7 +75,11 @@ fn verify(path: &Path, listing: &Listing) -> ExitCode {
         Ok(report) => report,
         Err(error) => return fail(EX_IOERR, format!("{}: {error}", layout.journal().display())),
     };
-    if listing.json { print_json(&report) } else { print_pairs(&report) }
+    if listing.json {
+        print_json(&report)
+    } else {
+        print_pairs(&report)
+    }
     if report["damage"].as_array().is_none_or(Vec::is_empty) { ExitCode::SUCCESS } else { ExitCode::from(EX_IOERR) }
 }
 

@@ -13,6 +13,8 @@ mod account;
 mod alias;
 mod config_command;
 mod daemon;
+mod filter;
+mod formail;
 mod init;
 mod instance;
 mod procmail;
@@ -62,6 +64,12 @@ enum Command {
     /// Filter the message on standard input, with the command line of procmail(1)
     #[command(disable_help_flag = true)]
     Procmail(Rest),
+    /// Explain and check rule files
+    #[command(subcommand)]
+    Filter(filter::FilterCommand),
+    /// Edit the message on standard input, with the command line of formail(1)
+    #[command(disable_help_flag = true)]
+    Formail(Rest),
     /// Send the message on standard input, with the command line of sendmail(8)
     #[command(disable_help_flag = true)]
     Sendmail(Rest),
@@ -84,6 +92,7 @@ fn main() -> ExitCode {
     let called = arguments.next().and_then(|name| Path::new(&name).file_name().map(OsString::from)).unwrap_or_default();
     match called.to_str() {
         Some(name) if name.starts_with("procmail") => procmail::main(arguments),
+        Some("formail") => formail::main(arguments),
         Some("sendmail") => sendmail::run(&config_path(), &texts(arguments)),
         _ => run(Cli::parse()),
     }
@@ -102,6 +111,8 @@ fn run(cli: Cli) -> ExitCode {
         Command::Queue(command) => queue::run(&config, &command),
         Command::Trace(args) => trace::run(&config, &args),
         Command::Procmail(rest) => procmail::main(rest.arguments),
+        Command::Filter(command) => filter::run(&command),
+        Command::Formail(rest) => formail::main(rest.arguments),
         Command::Sendmail(rest) => sendmail::run(&config, &texts(rest.arguments)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "mailctl", &mut std::io::stdout());

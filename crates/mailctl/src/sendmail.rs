@@ -4,10 +4,14 @@
 //! mean nothing here are ignored. The message goes over the daemon's own SMTP port.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use pillarbox::control::{AskError, ask};
+use pillarbox::instance::Layout;
+use serde_json::json;
 
 use crate::instance::{EX_DATAERR, EX_TEMPFAIL, EX_UNAVAILABLE, fail, load};
 
@@ -45,8 +49,8 @@ impl Request {
 
 /// Sends standard input as the arguments say.
 pub(crate) fn run(path: &Path, arguments: &[String]) -> ExitCode {
-    let config = match load(path) {
-        Ok((config, _)) => config,
+    let (config, layout) = match load(path) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
     let mut request = Request::parse(arguments);
@@ -60,16 +64,29 @@ pub(crate) fn run(path: &Path, arguments: &[String]) -> ExitCode {
     if request.recipients.is_empty() {
         return fail(EX_DATAERR, "nobody to send to: name a recipient, or give -t with a To: header");
     }
-    let Some(server) = config.server.smtp.first() else {
-        return fail(EX_UNAVAILABLE, "server.smtp names no address to hand the message to");
+    let server = match server(&layout) {
+        Ok(server) => server,
+        Err(error) => return fail(EX_TEMPFAIL, error),
     };
     let sender = request.sender.clone().unwrap_or_else(|| format!("{}@{}", user(), config.server.hostname));
-    match submit(*server, &config.server.hostname, &sender, &request.recipients, &message) {
+    match submit(server, &config.server.hostname, &sender, &request.recipients, &message) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Refused::Io(error)) => fail(EX_TEMPFAIL, format!("{server}: {error}")),
         Err(Refused::Reply(reply)) if reply.starts_with('4') => fail(EX_TEMPFAIL, reply),
         Err(Refused::Reply(reply)) => fail(EX_UNAVAILABLE, reply),
     }
+}
+
+/// Where the running daemon takes mail. An address that means every interface is reached over loopback.
+fn server(layout: &Layout) -> Result<SocketAddr, AskError> {
+    let status = ask(&layout.control(), &json!({"command": "status"}))?;
+    let smtp = status["listeners"].as_array().into_iter().flatten().find(|listener| listener["service"] == "smtp");
+    let address = smtp.and_then(|listener| listener["address"].as_str()?.parse::<SocketAddr>().ok());
+    let mut address = address.ok_or_else(|| AskError::Refused("the daemon takes no mail: server.smtp is empty".to_owned()))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    Ok(address)
 }
 
 fn user() -> String {

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use auth::Account;
 use config::Config;
@@ -14,7 +14,7 @@ use mail::MessageId;
 use mailbox::Replay;
 
 use crate::house::House;
-use crate::rules::{self, Store as _, Surroundings};
+use crate::rules::{self, Surroundings};
 use crate::store::AccountStore;
 
 /// The most copies that one message's rules may store; their numbers are parts of file names.
@@ -62,14 +62,44 @@ pub(crate) struct Delivery<'a> {
     /// The recipient's number in the envelope.
     pub(crate) number: u32,
     pub(crate) sender: String,
-    pub(crate) recipient: String,
     /// What stood behind the delimiter in the recipient's address; `$1` of the rules.
     pub(crate) extension: String,
     /// It may have been delivered before a crash.
     pub(crate) doubtful: bool,
     /// Lines that go above it.
     pub(crate) head: Vec<u8>,
-    pub(crate) content: &'a [u8],
+    pub(crate) content: &'a dyn Content,
+}
+
+/// A message's octets, in memory or not.
+pub(crate) trait Content {
+    fn len(&self) -> u64;
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+/// Messages from this size on go through rules one at a time: rules need the whole of a message in memory.
+const LARGE: u64 = 4 << 20;
+
+/// Held while a large message goes through rules.
+static LARGE_MESSAGE: Mutex<()> = Mutex::new(());
+
+/// Reads a message with the lines above it from the beginning.
+struct Whole<'a> {
+    head: &'a [u8],
+    content: &'a dyn Content,
+    at: u64,
+}
+
+impl Read for Whole<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match self.at.checked_sub(self.head.len() as u64) {
+            None => (&self.head[self.at as usize..]).read(buffer)?,
+            Some(offset) => self.content.read_at(buffer, offset)?,
+        };
+        self.at += read as u64;
+        Ok(read)
+    }
 }
 
 /// Where a message is now.
@@ -109,7 +139,14 @@ impl Agent {
         let mail = mailbox::Account::open(name, &house.environment, paths)?;
         let surroundings =
             Surroundings { account: name.to_owned(), home, sendmail: house.layout.sendmail(), config: house.config_path.clone() };
-        let agent = Self { record: record.clone(), mail, surroundings, programs: Programs::new(), host: house.environment.host.clone(), watcher: OnceLock::new() };
+        let agent = Self {
+            record: record.clone(),
+            mail,
+            surroundings,
+            programs: Programs::new(),
+            host: house.environment.host.clone(),
+            watcher: OnceLock::new(),
+        };
         let agent = Arc::new(agent);
         // Set once, right here: nobody else has the agent yet.
         let _ = agent.watcher.set((Arc::downgrade(house), Arc::downgrade(&agent)));
@@ -158,11 +195,17 @@ impl Agent {
     pub(crate) fn deliver(&self, delivery: &Delivery<'_>, config: &Config) -> Result<Report, String> {
         let mut target = Target { agent: self, delivery, stored: Vec::new(), count: 0 };
         let rules = self.surroundings.home.join(".procmailrc");
-        let message = [&delivery.head, delivery.content].concat();
         if !rules.exists() {
-            target.store("INBOX", &[&message]).map_err(|error| error.to_string())?;
+            let mut whole = Whole { head: &delivery.head, content: delivery.content, at: 0 };
+            target.put("INBOX", &mut whole).map_err(|error| error.to_string())?;
             return Ok(Report { stored: target.stored, ..Report::default() });
         }
+        let large = delivery.content.len() >= LARGE;
+        let _turn = large.then(|| LARGE_MESSAGE.lock().unwrap_or_else(PoisonError::into_inner));
+        let from = rules::from_line(&delivery.sender, delivery.id.micros() / 1_000_000);
+        let mut message = Vec::with_capacity(from.len() + delivery.head.len() + delivery.content.len() as usize);
+        message.extend_from_slice(&from);
+        Whole { head: &delivery.head, content: delivery.content, at: 0 }.read_to_end(&mut message).map_err(|error| error.to_string())?;
         let arguments = (delivery.extension.as_str(), delivery.sender.as_str());
         let filtered = rules::run(&self.surroundings, &rules, (&config.filter, &self.programs), arguments, &message, &mut target);
         let rule = rules::matched_recipe(&filtered.outcome);
@@ -182,6 +225,21 @@ struct Target<'a> {
     count: u32,
 }
 
+impl Target<'_> {
+    fn put(&mut self, mailbox: &str, body: &mut dyn Read) -> io::Result<String> {
+        // The same message goes to the same file name again after a crash, and is found there.
+        let Delivery { id, number, doubtful, .. } = *self.delivery;
+        let seconds = id.micros() / 1_000_000;
+        let unique = maildir::name::unique(seconds, id, number * MOST_COPIES + self.count.min(MOST_COPIES - 1), &self.agent.host);
+        self.count += 1;
+        let replay = if doubtful { Replay::Maybe } else { Replay::No };
+        let what = mailbox::Delivery { mailbox, unique: &unique, received: seconds.cast_signed(), replay };
+        let delivered = self.agent.mail.deliver(&what, body).map_err(io::Error::other)?;
+        self.stored.push(Stored { mailbox: delivered.mailbox, uid: delivered.uid, file: delivered.file.clone() });
+        Ok(delivered.file)
+    }
+}
+
 impl rules::Store for Target<'_> {
     fn mailbox_at(&self, path: &Path) -> Option<String> {
         let (root, path) = (normal(&self.agent.surroundings.home.join("Maildir")), normal(path));
@@ -193,17 +251,7 @@ impl rules::Store for Target<'_> {
     }
 
     fn store(&mut self, mailbox: &str, pieces: &[&[u8]]) -> io::Result<String> {
-        // The same message goes to the same file name again after a crash, and is found there.
-        let Delivery { id, number, doubtful, .. } = *self.delivery;
-        let seconds = id.micros() / 1_000_000;
-        let unique = maildir::name::unique(seconds, id, number * MOST_COPIES + self.count.min(MOST_COPIES - 1), &self.agent.host);
-        self.count += 1;
-        let replay = if doubtful { Replay::Maybe } else { Replay::No };
-        let what = mailbox::Delivery { mailbox, unique: &unique, received: seconds.cast_signed(), replay };
-        let mut body = Pieces { pieces, at: 0 };
-        let delivered = self.agent.mail.deliver(&what, &mut body).map_err(io::Error::other)?;
-        self.stored.push(Stored { mailbox: delivered.mailbox, uid: delivered.uid, file: delivered.file.clone() });
-        Ok(delivered.file)
+        self.put(mailbox, &mut Pieces { pieces, at: 0 })
     }
 }
 

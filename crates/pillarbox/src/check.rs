@@ -27,7 +27,9 @@ pub fn all(config: &Config, layout: &Layout) -> Findings {
     let mut findings = Findings::default();
     let server = &config.server;
     if server.hostname.parse::<Domain>().is_err() {
-        findings.errors.push(format!("server.hostname: {:?} is no host name; write the full name, such as \"mail.example.net\"", server.hostname));
+        findings
+            .errors
+            .push(format!("server.hostname: {:?} is no host name; write the full name, such as \"mail.example.net\"", server.hostname));
     }
     if server.smtp.is_empty() {
         findings.remarks.push("server.smtp is empty: no mail can come in from other servers".to_owned());

@@ -65,7 +65,9 @@ async fn converse(stream: UnixStream, answers: Arc<dyn Answers>) -> io::Result<(
     let mut line = String::new();
     tokio::io::BufReader::new(read.take(LONGEST_REQUEST)).read_line(&mut line).await?;
     let answer = match serde_json::from_str::<Value>(&line) {
-        Ok(request) => tokio::task::spawn_blocking(move || answers.answer(&request)).await.unwrap_or_else(|error| json!({"error": error.to_string()})),
+        Ok(request) => {
+            tokio::task::spawn_blocking(move || answers.answer(&request)).await.unwrap_or_else(|error| json!({"error": error.to_string()}))
+        }
         Err(error) => json!({"error": format!("the request is no JSON: {error}")}),
     };
     write.write_all(format!("{answer}\n").as_bytes()).await

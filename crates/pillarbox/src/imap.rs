@@ -115,7 +115,13 @@ impl Driver {
         }
         self.session.receive(&buffer[..length]);
         // A full buffer means that there is more to come; idle sessions are many and keep a small one.
-        let wanted = if length == buffer.len() { READ_SIZE } else if length < IDLE_SIZE { IDLE_SIZE } else { buffer.len() };
+        let wanted = if length == buffer.len() {
+            READ_SIZE
+        } else if length < IDLE_SIZE {
+            IDLE_SIZE
+        } else {
+            buffer.len()
+        };
         if wanted != buffer.len() {
             *buffer = vec![0; wanted];
         }
@@ -161,7 +167,9 @@ impl Driver {
         match remark {
             Remark::Client(client) => tracing::info!(%peer, account, client, "imap client"),
             Remark::Ended(reason) => tracing::info!(%peer, account, reason, "imap session ended"),
-            Remark::BrokenMessage { mailbox, uid } => tracing::warn!(%peer, account, mailbox, uid, "a message could not be read to its end"),
+            Remark::BrokenMessage { mailbox, uid } => {
+                tracing::warn!(%peer, account, mailbox, uid, "a message could not be read to its end")
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::listen::Listener;
 use crate::open::Opened;
 pub use crate::open::StartError;
 use crate::pipeline::Workers;
+pub use crate::tls::TlsError;
 
 /// How long what was accepted before a crash is waited for at the start, before copies and moves of it are done again.
 const REPLAY: Duration = Duration::from_secs(60);
@@ -53,7 +54,12 @@ const FINISH: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`StartError`] if the instance cannot be opened; nothing was changed then.
-pub async fn run(config_path: PathBuf, config: Config, listeners: Vec<Listener>, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+pub async fn run(
+    config_path: PathBuf,
+    config: Config,
+    listeners: Vec<Listener>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
     let opened = tokio::task::spawn_blocking(move || open::open(config_path, config)).await;
     let Opened { house, lock, unfinished } = opened.map_err(std::io::Error::other)??;
     let workers = Workers::start(&house)?;

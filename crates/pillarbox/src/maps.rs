@@ -60,9 +60,10 @@ impl Maps {
             tracing::info!(%address, cause = rejection.cause, "recipient refused: {}", rejection.reply);
             if rejection.reply.code < 500 { Verdict::Defer(rejection.reply) } else { Verdict::Reject(rejection.reply) }
         })?;
-        let steps = resolution.steps.iter().map(|step| {
-            json!({"address": step.address, "map": format!("{}:{}", step.map, step.line), "targets": step.targets})
-        });
+        let steps = resolution
+            .steps
+            .iter()
+            .map(|step| json!({"address": step.address, "map": format!("{}:{}", step.map, step.line), "targets": step.targets}));
         let steps = steps.collect();
         // The resolver writes addresses as SMTP does, and refuses what is none.
         let targets = resolution.recipients.iter().filter_map(|recipient| recipient.address.parse().ok()).collect();

@@ -8,14 +8,14 @@ macro_rules! counters {
     ($($field:ident, $kind:literal, $help:literal;)*) => {
         /// What the daemon counts. All values are since the start.
         #[derive(Debug, Default)]
-        pub struct Metrics {
-            $( #[doc = $help] pub $field: AtomicU64, )*
+        pub(crate) struct Metrics {
+            $( #[doc = $help] pub(crate) $field: AtomicU64, )*
         }
 
         impl Metrics {
             /// The page, ending in `# EOF` (OpenMetrics 1.0).
             #[must_use]
-            pub fn page(&self) -> String {
+            pub(crate) fn page(&self) -> String {
                 let mut page = String::new();
                 $( write_one(&mut page, stringify!($field), $kind, $help, self.$field.load(Ordering::Relaxed)); )*
                 page + "# EOF\n"
@@ -62,7 +62,7 @@ impl Drop for OpenSession<'_> {
 }
 
 /// Adds one.
-pub fn count(counter: &AtomicU64) {
+pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -75,7 +75,9 @@ mod tests {
         let metrics = Metrics::default();
         count(&metrics.logins);
         let page = metrics.page();
-        assert!(page.contains("# TYPE pillarbox_logins counter\n# HELP pillarbox_logins Log-ins that succeeded.\npillarbox_logins_total 1\n"));
+        assert!(
+            page.contains("# TYPE pillarbox_logins counter\n# HELP pillarbox_logins Log-ins that succeeded.\npillarbox_logins_total 1\n")
+        );
         assert!(page.ends_with("# EOF\n"));
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 
 /// Sends a state such as `READY=1`. Without `NOTIFY_SOCKET` nothing is done; nothing depends on its success.
-pub fn tell(state: &str) {
+pub(crate) fn tell(state: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(state.as_bytes(), &path));
     if let Err(error) = sent {

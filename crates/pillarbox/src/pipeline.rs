@@ -9,7 +9,7 @@ use mail::Recipient;
 use queue::Job;
 use serde_json::json;
 
-use crate::agent::{Delivery, Report};
+use crate::agent::{Content, Delivery, Report};
 use crate::house::House;
 use crate::metrics::count;
 
@@ -74,22 +74,38 @@ fn attempt(house: &Arc<House>, job: &Job) -> Result<Report, Trouble> {
     let later = |reason: String| Trouble { reason, lasting: false };
     let recipient = &job.recipient().address;
     let Some((account, extension)) = house.account_of(recipient) else {
-        let reason = if house.maps.is_own(recipient) { "there is no such account any more" } else { "this server does not send mail on to other servers" };
+        let reason = if house.maps.is_own(recipient) {
+            "there is no such account any more"
+        } else {
+            "this server does not send mail on to other servers"
+        };
         return Err(Trouble { reason: reason.to_owned(), lasting: true });
     };
     let agent = house.agent_blocking(&account).map_err(|error| later(error.to_string()))?;
-    let content = job.content().map_err(|error| later(error.to_string()))?;
+    let content = Queued(job.open().map_err(|error| later(error.to_string()))?);
     let delivery = Delivery {
         id: job.envelope().id,
         number: job.number(),
         sender: job.envelope().reverse_path.to_string(),
-        recipient: recipient.to_string(),
         extension,
         doubtful: job.doubtful,
         head: head(job),
         content: &content,
     };
     agent.deliver(&delivery, &house.config()).map_err(later)
+}
+
+/// A message in the queue.
+struct Queued(queue::Content);
+
+impl Content for Queued {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        self.0.read_at(buffer, offset).map_err(std::io::Error::other)
+    }
 }
 
 /// The lines that final delivery puts above a message (RFC 5321 section 4.4), and those that Postfix's users rely on.

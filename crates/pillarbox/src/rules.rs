@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use filter::{
-    Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Outcome, Place, Program, Programs, Request, RuleFile,
-    Target, Text, Unreadable, Variables,
+    Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Outcome, Place, Program, Programs, Request,
+    RuleFile, Target, Text, Unreadable, Variables,
     trust::{self, Distrust},
 };
 
@@ -70,6 +70,13 @@ pub(crate) fn run(
     Filtered { outcome, log }
 }
 
+/// The line that mail programs put above a message for procmail: `From sender  Sun Nov 22 17:06:01 2026`. It is left out of a
+/// Maildir, and divides the messages of an mbox.
+pub(crate) fn from_line(sender: &str, seconds: u64) -> Vec<u8> {
+    let sender = if sender.is_empty() { "MAILER-DAEMON" } else { sender };
+    format!("From {sender}  {}\n", filter::calendar(seconds)).into_bytes()
+}
+
 fn variables(surroundings: &Surroundings, sender: &str) -> Variables {
     let Surroundings { account, home, sendmail, config } = surroundings;
     let path = |path: &Path| path.as_os_str().as_bytes().to_vec();
@@ -110,6 +117,10 @@ impl DaemonHost<'_> {
             return None;
         }
         self.store.mailbox_at(&place.path().ok()?)
+    }
+
+    fn is_in_own_maildir(&self, lock: &Path) -> bool {
+        lock.parent().is_some_and(|folder| self.store.mailbox_at(folder).is_some())
     }
 }
 
@@ -179,12 +190,13 @@ impl Host for DaemonHost<'_> {
         self.files.set_mode(place, mode);
     }
 
+    /// A Maildir needs no lock, and a lock file within one that is not there yet could not be made: none is, for our own.
     fn lock(&mut self, path: &Path) -> Lock {
-        self.files.lock(path)
+        if self.is_in_own_maildir(path) { Lock::Taken } else { self.files.lock(path) }
     }
 
     fn unlock(&mut self, path: &Path) -> bool {
-        self.files.unlock(path)
+        self.is_in_own_maildir(path) || self.files.unlock(path)
     }
 
     fn sleep(&mut self, time: Duration) {

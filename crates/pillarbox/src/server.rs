@@ -139,7 +139,9 @@ impl Places {
 async fn show_metrics(house: Arc<House>, mut tcp: TcpStream) {
     let answer = async {
         let mut request = [0; 4096];
-        tcp.read(&mut request).await?;
+        if tcp.read(&mut request).await? == 0 {
+            return Ok(());
+        }
         let page = house.metrics.page();
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.len());

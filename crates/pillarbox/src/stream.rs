@@ -11,7 +11,7 @@ use tokio_rustls::server::TlsStream;
 
 /// A client's connection.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// As it came.
     Plain(TcpStream),
     /// Encrypted.
@@ -23,7 +23,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the handshake; `InvalidInput` if the connection is encrypted already.
-    pub async fn into_tls(self, acceptor: &TlsAcceptor) -> io::Result<Self> {
+    pub(crate) async fn into_tls(self, acceptor: &TlsAcceptor) -> io::Result<Self> {
         match self {
             Self::Plain(tcp) => Ok(Self::Tls(Box::new(acceptor.accept(tcp).await?))),
             Self::Tls(_) => Err(io::ErrorKind::InvalidInput.into()),
@@ -32,7 +32,7 @@ impl Stream {
 
     /// The registered name of an encrypted connection's cipher suite, such as `TLS_AES_128_GCM_SHA256`.
     #[must_use]
-    pub fn cipher(&self) -> Option<String> {
+    pub(crate) fn cipher(&self) -> Option<String> {
         let Self::Tls(tls) = self else { return None };
         let suite = tls.get_ref().1.negotiated_cipher_suite()?.suite();
         // rustls names the suites of TLS 1.3 as TLS13_AES_..., the registry as TLS_AES_....

@@ -44,7 +44,7 @@ pub enum TlsError {
 
 /// The acceptor in force. Sessions take a clone when they need it, so a new certificate serves the next handshake.
 #[derive(Clone, Default)]
-pub struct Tls(Arc<RwLock<Option<TlsAcceptor>>>);
+pub(crate) struct Tls(Arc<RwLock<Option<TlsAcceptor>>>);
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     /// The acceptor in force; `None` where no certificate is configured.
     #[must_use]
-    pub fn acceptor(&self) -> Option<TlsAcceptor> {
+    pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
@@ -63,7 +63,7 @@ impl Tls {
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn load(&self, server: &config::Server) -> Result<(), TlsError> {
+    pub(crate) fn load(&self, server: &config::Server) -> Result<(), TlsError> {
         let acceptor = if server.tls_certificate.as_os_str().is_empty() { None } else { Some(acceptor(server)?) };
         *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = acceptor;
         Ok(())
