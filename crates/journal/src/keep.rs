@@ -59,6 +59,8 @@ impl Shared {
             self.pass();
             self.tidy();
         }
+        // The last record says that all before it is durable, so that damage is told from a torn end at the next start.
+        self.mark_written();
         self.pass();
         for watcher in std::mem::take(&mut self.lock().watchers) {
             watcher.refuse(0, &Error::Closed);
@@ -84,6 +86,11 @@ impl Shared {
                 self.tick.wait(state).unwrap_or_else(PoisonError::into_inner)
             };
         }
+    }
+
+    fn mark_written(&self) {
+        let mut state = self.lock();
+        state.marked |= state.counts.written > 0 || !state.pending.is_empty();
     }
 
     fn pass(self: &Arc<Self>) {

@@ -20,6 +20,8 @@ mod body;
 mod commit;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
 mod entry;
 mod error;
 mod group;
