@@ -165,10 +165,7 @@ impl Content {
     }
 
     /// What a section is. `structure` is only asked for where part numbers need it.
-    pub(crate) fn section<'a>(&'a self, section: &Section, structure: impl FnOnce() -> &'a Structure<'a>) -> Piece
-    where
-        Self: 'a,
-    {
+    pub(crate) fn section<'a>(&'a self, section: &Section, structure: impl FnOnce() -> &'a Structure<'a>) -> Piece {
         let header = self.header as u64;
         if section.path.is_empty() {
             return match &section.text {

@@ -63,6 +63,11 @@ pub(crate) trait Task: Send {
     /// Takes the driver's answer to its effect.
     fn answer(&mut self, _core: &mut Core, _answer: Answer) {}
 
+    /// Whether the output so far ends within a response, so that nothing else may be said before the rest.
+    fn is_amid(&self) -> bool {
+        false
+    }
+
     /// What it is, for time limits: a client in IDLE may be silent.
     fn idles(&self) -> bool {
         false

@@ -3,6 +3,8 @@
 //! Everything is formatted straight into one vector. The driver takes it as it is; a command that has more to say than
 //! the buffer should hold stops and goes on when it was sent.
 
+use std::sync::LazyLock;
+
 use mail::{Flags, Keyword, UidSet};
 
 use crate::date;
@@ -20,6 +22,10 @@ const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
 4041424344454647484950515253545556575859\
 6061626364656667686970717273747576777879\
 8081828384858687888990919293949596979899";
+
+/// The names of every set of system flags, each with a blank behind it.
+static SYSTEM_FLAGS: LazyLock<[String; 32]> =
+    LazyLock::new(|| std::array::from_fn(|bits| Flags::from_bits(bits as u8).iter().flat_map(|flag| [flag.name(), " "]).collect()));
 
 impl Output {
     /// What waits to be sent.
@@ -142,10 +148,7 @@ impl Output {
         if recent {
             self.raw(b"\\Recent ");
         }
-        for flag in flags.iter() {
-            self.text(flag.name());
-            self.byte(b' ');
-        }
+        self.text(&SYSTEM_FLAGS[usize::from(flags.bits() & 31)]);
         let mut rest = bits;
         while rest != 0 {
             let bit = rest.trailing_zeros() as usize;

@@ -199,8 +199,10 @@ impl Session {
         self.core.peer.tls = true;
     }
 
-    /// Ends the session from the server's side, for example when it shuts down: says BYE with this text.
+    /// Ends the session from the server's side, for example when it shuts down: says BYE with this text, unless the client
+    /// would take it for a part of the response that it is being sent.
     pub fn end(&mut self, text: &str) {
+        self.core.leaving |= self.task.as_ref().is_some_and(|task| task.is_amid());
         self.core.bye(text);
         (self.task, self.ending, self.effect) = (None, None, None);
         self.waiting = false;

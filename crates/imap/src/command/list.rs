@@ -10,8 +10,8 @@ use crate::pattern::{Pattern, SEPARATOR};
 use crate::reply::Reply;
 use crate::store::{Listed, Store};
 
-/// Patterns of one command.
-const MOST_PATTERNS: usize = 100;
+/// Characters of all patterns of one command. Each may have to be compared with each character of each name.
+pub(crate) const LONGEST_PATTERNS: usize = 2_000;
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -50,14 +50,14 @@ pub(crate) fn list(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
         return_options(cursor, &mut options)?;
     }
     cursor.end()?;
-    if texts.len() > MOST_PATTERNS {
-        return Err(Reply::no("Too many patterns.").code("LIMIT"));
-    }
     if !extended && texts.iter().all(String::is_empty) {
         core.out.text("* LIST (\\Noselect) \".\" \"\"\r\n");
         return Ok(Reply::ok("List completed.").into());
     }
     let patterns: Vec<_> = texts.iter().filter(|text| !text.is_empty()).map(|text| Pattern::new(&format!("{reference}{text}"))).collect();
+    if patterns.iter().map(Pattern::length).sum::<usize>() > LONGEST_PATTERNS {
+        return Err(Reply::no("The patterns are too long.").code("LIMIT"));
+    }
     let found = Names::gather(core.store()?, &options)?.matching(&patterns, &options);
     for name in &found {
         name.write(&mut core.out);

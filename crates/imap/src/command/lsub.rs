@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::command::list::superiors;
+use crate::command::list::{LONGEST_PATTERNS, superiors};
 use crate::core::{Core, Outcome};
 use crate::parse::Cursor;
 use crate::pattern::Pattern;
@@ -15,6 +15,9 @@ pub(crate) fn lsub(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
     cursor.space()?;
     let pattern = Pattern::new(&format!("{reference}{}", cursor.pattern()?));
     cursor.end()?;
+    if pattern.length() > LONGEST_PATTERNS {
+        return Err(Reply::no("The pattern is too long.").code("LIMIT"));
+    }
     let subscriptions = core.store()?.subscriptions()?;
     // Each name with whether it is subscribed itself.
     let mut found: BTreeMap<&str, bool> = BTreeMap::new();

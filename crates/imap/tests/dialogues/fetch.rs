@@ -239,3 +239,24 @@ fn facts_are_kept_and_used() {
         "#,
     );
 }
+
+#[test]
+fn what_a_message_says_is_not_taken_for_the_answer() {
+    let mut dialogue = Dialogue::within("INBOX");
+    dialogue.account.deliver("INBOX", b"\n* 1 FETCH (");
+    dialogue.run("C: a FETCH 1 BODY.PEEK[TEXT]\nS: * 1 FETCH (BODY[TEXT] {11}\nS: * 1 FETCH ()\nS: a OK …");
+}
+
+#[test]
+fn nothing_is_said_within_a_message() {
+    let mut dialogue = Dialogue::within("INBOX");
+    let account = dialogue.account.clone();
+    account.deliver("INBOX", &b"0123456789\n".repeat(100_000));
+    let client = dialogue.client(1);
+    client.shut_down(b"a FETCH 1 BODY.PEEK[]\r\n", &account);
+    let output = client.take();
+    assert!(client.closed && output.starts_with(b"* 1 FETCH (BODY[] {1200000}\r\n") && !output.windows(3).any(|three| three == b"BYE"));
+    let client = dialogue.client(2);
+    client.shut_down(b"a FETCH 1 (UID)\r\n", &account);
+    assert!(client.closed && client.take().ends_with(b"a OK Fetch completed.\r\n* BYE Server is shutting down\r\n"));
+}

@@ -63,6 +63,14 @@ impl Client {
         self.drive(account);
     }
 
+    /// The server shuts down while the client takes no more than what was sent so far.
+    pub(crate) fn shut_down(&mut self, octets: &[u8], account: &Account) {
+        self.session.receive(octets);
+        assert!(matches!(self.session.advance(self.now), Step::Write));
+        self.session.end("Server is shutting down");
+        self.drive(account);
+    }
+
     pub(crate) fn drive(&mut self, account: &Account) {
         while !self.closed {
             if self.stirred.swap(false, Ordering::SeqCst) {

@@ -251,3 +251,13 @@ fn the_selected_mailbox_goes() {
     );
     assert!(dialogue.client(1).closed);
 }
+
+#[test]
+fn patterns_have_a_limit() {
+    let mut dialogue = Dialogue::within("");
+    let long = "a%".repeat(450);
+    dialogue.run(&format!("C: a LIST \"\" {long}\nS: a OK …"));
+    dialogue.run(&format!("C: a LIST {long} {long}{long}\nS: a OK …"));
+    dialogue.run(&format!("C: a LIST \"\" ({long} {long} {long})\nS: a NO [LIMIT] …"));
+    dialogue.run(&format!("C: a LIST \"\" ({})\nS: a NO [LIMIT] …", "x ".repeat(2_001)));
+}

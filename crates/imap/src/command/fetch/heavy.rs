@@ -8,8 +8,9 @@ use mime::{BinaryError, Facts, Structure};
 
 use super::items::Named;
 use super::{Fetch, Item, light};
-use crate::content::{Content, Need, Stream};
+use crate::content::{Content, Measured, Need, Stream};
 use crate::core::{Core, Open};
+use crate::output::Output;
 use crate::reply::Reply;
 use crate::session::Remark;
 use crate::store::{Meta, Refusal};
@@ -47,12 +48,14 @@ pub(super) fn begin(core: &mut Core, fetch: &mut Fetch, sequence: u32) -> Option
     out.raw(b"* ");
     out.number(sequence);
     out.raw(b" FETCH (");
-    let message = message.go_on(core, fetch);
-    if message.is_none() && core.out.bytes().ends_with(b" FETCH ()\r\n") {
+    if !message.go_on(core, fetch) {
+        return Some(message);
+    }
+    if !message.begun {
         // Nothing of it could be answered.
         core.out.vec().truncate(start);
     }
-    message
+    None
 }
 
 impl Message {
@@ -79,33 +82,33 @@ impl Message {
         Ok(())
     }
 
-    /// Writes on. Gives itself back if the output is full before the end.
-    pub(super) fn go_on(mut self, core: &mut Core, fetch: &mut Fetch) -> Option<Self> {
+    /// Writes on; false if the output is full before the end.
+    pub(super) fn go_on(&mut self, core: &mut Core, fetch: &mut Fetch) -> bool {
         let limit = core.settings.limits.output_buffer.octets();
         match self.write(core, fetch, limit) {
-            Ok(false) => return Some(self),
+            Ok(false) => return false,
             Ok(true) => {}
             Err(_) => {
                 // Octets were announced that cannot be sent: nothing else keeps the client from taking others for them.
                 let mailbox = core.selected.as_ref().map(|open| open.name.clone()).unwrap_or_default();
                 core.remarks.push(Remark::BrokenMessage { mailbox, uid: self.uid });
                 core.leaving = true;
-                return None;
+                self.begun = true;
             }
         }
-        if let Some(content) = self.content {
+        if let Some(content) = self.content.take() {
             fetch.scratch = content.into_scratch();
         }
-        None
+        true
     }
 
     /// Writes items until all are written, or more than `limit` octets wait.
     fn write(&mut self, core: &mut Core, fetch: &mut Fetch, limit: usize) -> Result<bool, Refusal> {
         let condstore = core.enabled.condstore;
         let (Some(open), out) = (&mut core.selected, &mut core.out) else { return Ok(true) };
-        let structure = OnceCell::new();
+        let parts = Parts { uid: self.uid, content: self.content.as_ref(), facts: self.facts.as_ref(), structure: OnceCell::new() };
         loop {
-            if let (Some(stream), Some(content)) = (&mut self.stream, &self.content) {
+            if let (Some(stream), Some(content)) = (&mut self.stream, parts.content) {
                 while !stream.run(content, &mut open.measured, out.vec())? {
                     if out.bytes().len() >= limit {
                         return Ok(false);
@@ -120,35 +123,14 @@ impl Message {
                 out.byte(b' ');
             }
             let start = out.bytes().len();
-            match item {
-                Item::Envelope => {
-                    out.raw(b"ENVELOPE ");
-                    out.raw(self.facts.as_ref().map_or(b"NIL", |facts| &facts.envelope));
-                }
-                Item::Structure { extended } => {
-                    out.raw(if *extended { b"BODYSTRUCTURE " } else { b"BODY " });
-                    out.raw(self.facts.as_ref().map_or(b"NIL", |f| if *extended { &f.bodystructure } else { &f.body }));
-                }
-                Item::Section(named) => {
-                    if let Some(content) = &self.content {
-                        out.raw(&named.label);
-                        out.byte(b' ');
-                        let piece = content.section(&named.section, || structure.get_or_init(|| content.structure()));
-                        self.stream = content.write(self.uid, piece, named.partial, &mut open.measured, out.vec())?;
-                    }
-                }
-                Item::Binary(named) | Item::BinarySize(named) => {
-                    if let Some(content) = &self.content {
-                        let structure = structure.get_or_init(|| content.structure());
-                        let size_only = matches!(item, Item::BinarySize(_));
-                        if let Err(error) = binary(structure, named, size_only, out.vec()) {
-                            fetch.failure = Some(undecodable(error));
-                        }
-                    }
-                }
-                light => {
-                    let recent = open.view.is_recent(self.uid);
-                    light::write_item(light, &self.meta, recent, &open.keywords, &mut open.told, out);
+            if item.need() == Need::Nothing {
+                let recent = open.view.is_recent(self.uid);
+                light::write_item(item, &self.meta, recent, &open.keywords, &mut open.told, out);
+            } else {
+                match parts.write(item, &mut open.measured, out)? {
+                    Written::Whole => {}
+                    Written::Begun(stream) => self.stream = Some(stream),
+                    Written::Not(reply) => fetch.failure = Some(reply),
                 }
             }
             if out.bytes().len() == start {
@@ -163,7 +145,7 @@ impl Message {
     }
 
     /// The flags of a message that has just become `\Seen`.
-    fn tell_seen(&self, open: &mut Open, fetch: &Fetch, condstore: bool, out: &mut crate::output::Output) {
+    fn tell_seen(&self, open: &mut Open, fetch: &Fetch, condstore: bool, out: &mut Output) {
         if fetch.seen.binary_search(&self.uid).is_err() {
             return;
         }
@@ -174,6 +156,63 @@ impl Message {
                 light::write_item(&item, &self.meta, recent, &open.keywords, &mut open.told, out);
             }
         }
+    }
+}
+
+/// What a message is made of, found as far as it is needed.
+struct Parts<'a> {
+    uid: Uid,
+    content: Option<&'a Content>,
+    facts: Option<&'a Facts>,
+    structure: OnceCell<Structure<'a>>,
+}
+
+/// What became of an item.
+enum Written {
+    Whole,
+    /// It goes on.
+    Begun(Stream),
+    /// It cannot be answered, which is the end of the FETCH when the others are.
+    Not(Reply),
+}
+
+impl<'a> Parts<'a> {
+    fn structure(&self, content: &'a Content) -> &Structure<'a> {
+        self.structure.get_or_init(|| content.structure())
+    }
+
+    /// Writes an item that is not answered from what the mailbox knows.
+    fn write(&self, item: &Item, measured: &mut Option<Measured>, out: &mut Output) -> Result<Written, Refusal> {
+        let fact = |text: fn(&Facts) -> &[u8]| self.facts.map_or(b"NIL".as_slice(), text);
+        match (item, self.content) {
+            (Item::Envelope, _) => {
+                out.raw(b"ENVELOPE ");
+                out.raw(fact(|facts| &facts.envelope));
+            }
+            (Item::Structure { extended: true }, _) => {
+                out.raw(b"BODYSTRUCTURE ");
+                out.raw(fact(|facts| &facts.bodystructure));
+            }
+            (Item::Structure { extended: false }, _) => {
+                out.raw(b"BODY ");
+                out.raw(fact(|facts| &facts.body));
+            }
+            (Item::Section(named), Some(content)) => {
+                out.raw(&named.label);
+                out.byte(b' ');
+                let piece = content.section(&named.section, || self.structure(content));
+                let stream = content.write(self.uid, piece, named.partial, measured, out.vec())?;
+                return Ok(stream.map_or(Written::Whole, Written::Begun));
+            }
+            (Item::Binary(named) | Item::BinarySize(named), Some(content)) => {
+                let size_only = matches!(item, Item::BinarySize(_));
+                if let Err(error) = binary(self.structure(content), named, size_only, out.vec()) {
+                    return Ok(Written::Not(undecodable(error)));
+                }
+            }
+            _ => {}
+        }
+        Ok(Written::Whole)
     }
 }
 

@@ -180,8 +180,10 @@ impl Task for Fetch {
             if core.leaving {
                 return Progress::Starved;
             }
-            if let Some(message) = self.message.take() {
-                self.message = message.go_on(core, self);
+            if let Some(mut message) = self.message.take() {
+                if !message.go_on(core, self) {
+                    self.message = Some(message);
+                }
                 continue;
             }
             let batch = if self.need == Need::Nothing { light::BATCH } else { 1 };
@@ -193,5 +195,9 @@ impl Task for Fetch {
             }
         }
         Progress::Done(self.failure.take().unwrap_or_else(|| self.reply.clone()))
+    }
+
+    fn is_amid(&self) -> bool {
+        self.message.is_some()
     }
 }
