@@ -5,6 +5,9 @@ use crate::maps::{Found, Maps, Scope};
 use crate::resolver::{Resolver, Step};
 use crate::token::{quote, quote_local, shown};
 
+/// How many steps are kept for the story; a circle has no more to tell than these.
+const STEPS: usize = 200;
+
 /// Why an expansion came to no end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -85,6 +88,9 @@ impl<'r> Lookup<'r> {
         let targets = self.targets(plain, &found.value, extension);
         if targets.is_empty() {
             return Some(Err(Failure::NoAddress(found.line)));
+        }
+        if self.steps.len() == STEPS {
+            return Some(Ok(targets));
         }
         let targets_shown = targets.iter().map(|target| shown(target)).collect();
         self.steps.push(Step { address: shown(plain), map: found.map.clone(), line: found.line, targets: targets_shown });

@@ -90,16 +90,15 @@ impl Instance {
 
     /// The map that a change is for: the one that is named, the one that has the address, or the first that can be edited.
     fn map_for(&self, named: Option<String>, address: &str) -> Result<String, Failure> {
-        if let Some(map) = named {
-            return match self.config.alias.maps.contains(&map) {
-                true => Ok(map),
-                false => Err(Failure::new(
-                    EX_DATAERR,
-                    format!("the configuration names no map {map}; it has {}", self.config.alias.maps.join(", ")),
-                )),
-            };
+        let maps = &self.config.alias.maps;
+        if let Some(named) = named {
+            // The configuration's paths are absolute by now; the name may be as it stands in the file.
+            let kind = |map: &str| map.split_once(':').map(|(kind, _)| kind.to_owned());
+            let is_named = |map: &&String| kind(map) == kind(&named) && Path::new(alias::path(map)).ends_with(alias::path(&named));
+            let unknown = || Failure::new(EX_DATAERR, format!("the configuration names no map {named}; it has {}", maps.join(", ")));
+            return maps.iter().find(is_named).cloned().ok_or_else(unknown);
         }
-        let listed: Vec<_> = self.config.alias.maps.iter().filter_map(|map| Some((map, listed(map)?))).collect();
+        let listed: Vec<_> = maps.iter().filter_map(|map| Some((map, listed(map)?))).collect();
         let same = |entry: &edit::Entry| entry.key.to_lowercase() == address.to_lowercase();
         let having = listed.iter().find(|(_, entries)| entries.iter().any(same)).or(listed.first());
         let none = "the configuration names no map that can be edited; put one into alias.maps, such as \"hash:virtual\"";
@@ -206,7 +205,7 @@ fn list(instance: &Instance, json: bool) -> Result<(), Failure> {
         let width = entries.iter().map(|entry| entry.key.chars().count()).max().unwrap_or(0);
         for entry in entries {
             match json {
-                true => writeln!(out, "{}", json!({"map": map, "line": entry.line, "address": entry.key, "targets": entry.value}))?,
+                true => writeln!(out, "{}", json!({"map": map, "line": entry.line, "address": entry.key, "targets": entry.targets()}))?,
                 false => writeln!(out, "{:width$}  {}", entry.key, entry.value)?,
             }
         }

@@ -20,6 +20,14 @@ pub struct Entry {
     pub value: String,
 }
 
+impl Entry {
+    /// The addresses of the value, as they are written.
+    #[must_use]
+    pub fn targets(&self) -> Vec<String> {
+        list::addresses(&self.value).iter().map(|tokens| quoted_form(tokens)).collect()
+    }
+}
+
 /// A logical line with the places of its physical lines, their ends left out.
 struct Block {
     number: u32,
@@ -230,5 +238,6 @@ mod tests {
         let found = entries(FILE);
         assert_eq!(found.iter().map(|e| e.line).collect::<Vec<_>>(), [2, 4, 8]);
         assert_eq!(found[1].value, "joe,  jane");
+        assert_eq!(found[1].targets(), ["joe", "jane"]);
     }
 }

@@ -77,8 +77,8 @@ fn print_refused(out: &mut impl Write, address: &str, rejection: &Rejection) -> 
     writeln!(out, "  refused: {} ({})", rejection.reply, rejection.cause)
 }
 
-/// More steps than this are not shown to people; they are a circle.
-const SHOWN: usize = 50;
+/// More steps than this are not shown to people; they are mostly a circle.
+const SHOWN: usize = 10;
 
 fn print_steps(out: &mut impl Write, steps: &[Step]) -> io::Result<()> {
     for step in steps.iter().take(SHOWN) {
