@@ -97,6 +97,17 @@ impl Account {
         Ok(Arc::clone(entry))
     }
 
+    /// Does something with a mailbox; once more if that mailbox turns out to have been deleted and made again.
+    pub(crate) fn with<T>(&self, name: &str, work: impl Fn(&Arc<Mailbox>) -> Result<T>) -> Result<T> {
+        match work(&self.mailbox(name)?) {
+            Err(Error::Gone) => match work(&self.mailbox(name)?) {
+                Err(Error::Gone) => Err(Error::Nonexistent),
+                other => other,
+            },
+            other => other,
+        }
+    }
+
     /// The folder of a mailbox, for a watcher. News there is told by [`Account::hint`].
     ///
     /// # Errors
@@ -170,7 +181,7 @@ impl Account {
 
     fn change_subscriptions(&self, change: impl FnOnce(&mut Subscriptions) -> bool) -> Result<()> {
         let env = &self.env;
-        Ok(Subscriptions::change(env.disk(), env.clock(), env.root.path(), env.world.maildir.lock_timeout, change)?)
+        Ok(Subscriptions::change(&env.locks, env.root.path(), change)?)
     }
 
     /// Makes a mailbox. Superior names that are missing need no folder: they are listed as not selectable.
@@ -193,7 +204,7 @@ impl Account {
         }
         drop(inner);
         // The UIDVALIDITY is fixed now, before anybody may be told of it.
-        self.mailbox(name)?.lock().open(&self.env)
+        self.with(name, |mailbox| mailbox.lock().open(&self.env))
     }
 
     /// Removes a mailbox with its messages; inferior mailboxes stay.
@@ -210,12 +221,10 @@ impl Account {
             other => other?,
         };
         // The number it had is used up also if nobody has opened it since.
-        let validity =
-            maildir::validity::next(self.env.disk(), self.env.clock(), self.env.root.path(), self.env.world.maildir.lock_timeout);
+        let validity = maildir::validity::next(&self.env.locks, self.env.root.path());
         validity?;
         let mut state = mailbox.lock();
-        let bases: Vec<Box<[u8]>> = state.table.iter().flat_map(|table| table.names()).map(|(_, name)| name.into()).collect();
-        self.env.before_removal(bases.iter().map(|base| &**base))?;
+        self.env.before_any_removal()?;
         self.env.root.remove(name)?;
         state.gone = true;
         let slot = state.slot;
@@ -290,13 +299,14 @@ impl Account {
     /// # Errors
     /// [`Error::Nonexistent`], [`Error::Unavailable`].
     pub fn status(&self, name: &str, sizes: bool) -> Result<Status> {
-        let mailbox = self.mailbox(name)?;
-        let mut state = mailbox.lock();
-        state.check(&self.env)?;
-        if sizes && state.counts().unsized_messages > 0 {
-            state.count_sizes(&self.env)?;
-        }
-        Ok(state.status())
+        self.with(name, |mailbox| {
+            let mut state = mailbox.lock();
+            state.check(&self.env)?;
+            if sizes && state.counts().unsized_messages > 0 {
+                state.count_sizes(&self.env)?;
+            }
+            Ok(state.status())
+        })
     }
 
     /// Opens a mailbox for a session.
@@ -304,7 +314,7 @@ impl Account {
     /// # Errors
     /// [`Error::Nonexistent`], [`Error::Unavailable`].
     pub fn view(&self, name: &str, read_only: bool) -> Result<View> {
-        View::open(self.clone(), self.mailbox(name)?, read_only)
+        self.with(name, |mailbox| View::open(self.clone(), Arc::clone(mailbox), read_only))
     }
 }
 

@@ -58,7 +58,7 @@ pub struct Delivered {
 /// What a look for an earlier attempt found.
 enum Earlier {
     /// The message is there, or was there and has been moved or removed since.
-    Done(Uid, String),
+    Done(UidValidity, Uid, String),
     /// It is not there; it had this UID.
     Undone(Option<Uid>),
 }
@@ -70,24 +70,18 @@ impl Account {
     /// # Errors
     /// [`Error::BadName`] if the name cannot be a mailbox, [`Error::Limit`], [`Error::Unavailable`]; nothing was delivered then.
     pub fn deliver(&self, delivery: &Delivery<'_>, body: &mut dyn Read) -> Result<Delivered> {
-        let mailbox = self.mailbox_for_delivery(delivery.mailbox)?;
         let env = &*self.env;
         let told = |uid_validity, uid, file| {
             let mailbox = canonical_name(delivery.mailbox).to_owned();
             Delivered { mailbox, uid_validity, uid, file }
         };
-        let mut state = mailbox.lock();
-        state.open(env)?;
-        let mut wanted = None;
-        if delivery.replay != Replay::No {
-            match state.find_earlier(env, delivery)? {
-                Earlier::Done(uid, file) => return Ok(told(state.validity, uid, file)),
-                Earlier::Undone(uid) => wanted = uid,
-            }
-        }
-        let folder = state.folder.clone();
-        drop(state);
-        let ready = write(env, &folder, delivery, body)?;
+        let (mailbox, incoming, earlier) = self.begin_delivery(delivery)?;
+        let wanted = match earlier {
+            Earlier::Done(validity, uid, file) => return Ok(told(validity, uid, file)),
+            Earlier::Undone(uid) => uid,
+        };
+        let Some(incoming) = incoming else { return Err(Error::Unavailable) };
+        let ready = write(incoming, delivery.received, body)?;
         let file = ready.base.clone();
         let mut state = mailbox.lock();
         state.open(env)?;
@@ -98,6 +92,22 @@ impl Account {
             state.load(env)?;
         }
         Ok(told(state.validity, uid, file))
+    }
+
+    /// Finds the mailbox, makes it if it is missing, looks for earlier attempts, and begins the file. Another program may
+    /// have removed the folder since it was last used: then all this is done once more.
+    fn begin_delivery(&self, delivery: &Delivery<'_>) -> Result<(Arc<Mailbox>, Option<Incoming>, Earlier)> {
+        for last in [false, true] {
+            let mailbox = self.mailbox_for_delivery(delivery.mailbox)?;
+            let mut state = mailbox.lock();
+            let begun = state.open(&self.env).and_then(|()| state.begin_delivery(&self.env, delivery));
+            if begun.is_err() && !last && state.look_after(&self.env) == Err(Error::Gone) {
+                continue;
+            }
+            drop(state);
+            return begun.map(|(incoming, earlier)| (mailbox, incoming, earlier));
+        }
+        Err(Error::Unavailable)
     }
 
     fn mailbox_for_delivery(&self, name: &str) -> Result<Arc<Mailbox>> {
@@ -112,8 +122,7 @@ impl Account {
     }
 }
 
-fn write(env: &Env, folder: &std::path::Path, delivery: &Delivery<'_>, body: &mut dyn Read) -> Result<Ready> {
-    let mut incoming = Incoming::create(Arc::clone(&env.world.disk), folder, delivery.unique)?;
+fn write(mut incoming: Incoming, received: i64, body: &mut dyn Read) -> Result<Ready> {
     let mut buffer = vec![0; PIECE];
     loop {
         let read = body.read(&mut buffer).map_err(crate::error::disk("read a message to be delivered", 0))?;
@@ -123,11 +132,20 @@ fn write(env: &Env, folder: &std::path::Path, delivery: &Delivery<'_>, body: &mu
         incoming.write(&buffer[..read])?;
     }
     let ready = incoming.finish()?;
-    ready.set_date(delivery.received)?;
+    ready.set_date(received)?;
     Ok(ready)
 }
 
 impl State {
+    fn begin_delivery(&mut self, env: &Env, delivery: &Delivery<'_>) -> Result<(Option<Incoming>, Earlier)> {
+        let earlier = if delivery.replay == Replay::No { Earlier::Undone(None) } else { self.find_earlier(env, delivery)? };
+        let incoming = match earlier {
+            Earlier::Done(..) => None,
+            Earlier::Undone(_) => Some(Incoming::create(Arc::clone(&env.world.disk), &self.folder, delivery.unique)?),
+        };
+        Ok((incoming, earlier))
+    }
+
     /// Looks for a message that may have been delivered before.
     fn find_earlier(&mut self, env: &Env, delivery: &Delivery<'_>) -> Result<Earlier> {
         self.load(env)?;
@@ -139,7 +157,7 @@ impl State {
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         let here = self.table.iter().flat_map(|table| table.names()).find(|(_, name)| is_it(name));
         if let Some((uid, name)) = here {
-            return Ok(Earlier::Done(uid, text(name)));
+            return Ok(Earlier::Done(self.validity, uid, text(name)));
         }
         let (list, _) = uidlist::read(env.disk(), &self.folder)?.unwrap_or_default();
         let line = list.lines.iter().rev().find(|line| is_it(list.name(line)));
@@ -150,7 +168,7 @@ impl State {
         let uid = told.or(line.map(|line| line.uid));
         // While the machine stays up nothing that was done is lost: the line was written after the file had its place.
         Ok(match uid.filter(|_| !env.marks.power_cut()) {
-            Some(uid) => Earlier::Done(uid, line.map_or_else(|| delivery.unique.to_owned(), |line| text(list.name(line)))),
+            Some(uid) => Earlier::Done(self.validity, uid, line.map_or_else(|| delivery.unique.to_owned(), |line| text(list.name(line)))),
             None => Earlier::Undone(uid),
         })
     }
@@ -192,7 +210,7 @@ impl State {
     /// Sees to it that the UID list has the line of a message that is in the table.
     pub(crate) fn restore_line(&mut self, env: &Env, uid: Uid) -> Result<()> {
         let folder = self.folder.clone();
-        let list = uidlist::Locked::take(env.disk(), env.clock(), &folder, env.world.maildir.lock_timeout)?;
+        let list = uidlist::Locked::take(&env.locks, &folder)?;
         let (old, _) = uidlist::read(env.disk(), &folder)?.unwrap_or_default();
         let name = self.table.as_ref().and_then(|table| table.name(uid));
         let there = old.lines.binary_search_by_key(&uid, |line| line.uid).is_ok_and(|at| Some(old.name(&old.lines[at])) == name);

@@ -12,6 +12,9 @@ pub(crate) const COPY: u8 = 17;
 pub(crate) const MOVE: u8 = 18;
 
 /// The account that an entry of ours belongs to; `None` if its header makes no sense.
+///
+/// APPEND has its record in the header, because its body is the messages. COPY and MOVE may be of any number of messages:
+/// their record is the body, and only the account is in the header.
 #[must_use]
 pub fn account_of(header: &[u8]) -> Option<String> {
     Reader::new(header).text()
@@ -46,6 +49,13 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// The header of an entry whose record is its body.
+    pub(crate) fn short_header(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.text(&self.account);
+        out.plain()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.text(&self.account);
@@ -108,6 +118,7 @@ mod tests {
         };
         let octets = record.encode();
         assert_eq!(account_of(&octets).as_deref(), Some("a"));
+        assert_eq!(account_of(&record.short_header()).as_deref(), Some("a"));
         assert_eq!(Record::decode(&octets), Some(record));
         (0..octets.len()).for_each(|end| assert_eq!(Record::decode(&octets[..end]), None, "{end}"));
     }

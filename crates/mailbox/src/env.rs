@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use journal::Journal;
 use mail::MessageId;
+use maildir::Locks;
 use maildir::folder::Root;
 use system::{Clock, Disk};
 
@@ -52,6 +53,7 @@ pub(crate) struct Env {
     pub(crate) account: String,
     pub(crate) world: Environment,
     pub(crate) root: Root,
+    pub(crate) locks: Locks,
     pub(crate) paths: Paths,
     pub(crate) marks: Marks,
     pub(crate) store: Store,
@@ -64,11 +66,13 @@ pub(crate) struct Env {
 impl Env {
     pub(crate) fn new(account: &str, world: Environment, paths: Paths) -> Self {
         let root = Root::new(Arc::clone(&world.disk), paths.maildir.clone());
+        let (disk, clock) = (Arc::clone(&world.disk), Arc::clone(&world.clock));
+        let locks = Locks::new(disk, clock, &paths.maildir, world.maildir.lock_timeout);
         let marks = Marks::open(Arc::clone(&world.disk), &paths.index);
         let store = world.indexer.store(paths.index.join("index.sqlite"), world.mailbox.facts_disk.0);
         let facts = FactsCache::new(world.mailbox.facts_memory.octets());
         let account = account.to_owned();
-        Self { account, world, root, paths, marks, store, facts, copied: Mutex::default(), numbers: AtomicU64::new(1) }
+        Self { account, world, root, locks, paths, marks, store, facts, copied: Mutex::default(), numbers: AtomicU64::new(1) }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
@@ -116,6 +120,11 @@ impl Env {
             !copied.is_empty() && bases.any(|base| copied.contains(base))
         };
         if needed { self.settle_copies() } else { Ok(()) }
+    }
+
+    /// Makes copies durable before many files go.
+    pub(crate) fn before_any_removal(&self) -> Result<()> {
+        if self.copied().is_empty() { Ok(()) } else { self.settle_copies() }
     }
 
     fn settle_copies(&self) -> Result<()> {

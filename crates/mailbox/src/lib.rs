@@ -23,6 +23,8 @@ mod listing;
 mod log;
 mod mailbox;
 mod marks;
+#[cfg(test)]
+mod model;
 mod open;
 mod record;
 mod recover;

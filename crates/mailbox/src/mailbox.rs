@@ -130,9 +130,9 @@ impl Mailbox {
         let mut state = self.lock();
         if !done {
             state.save_failed();
-        } else if state.generation == generation && state.bound > 0 {
-            state.bound = 0;
-            self.env.marks.set(state.slot, 0);
+        } else if state.generation == generation && state.behind {
+            state.behind = false;
+            self.env.marks.set(state.slot, state.highest, false);
         }
     }
 
@@ -140,7 +140,7 @@ impl Mailbox {
     pub(crate) fn cool(&self) -> bool {
         let idle = self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.env.world.mailbox.idle_time;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let saved = state.slot > 0 && state.bound == 0 && !self.queued.load(Ordering::Acquire) && !state.rebuilt;
+        let saved = state.slot > 0 && !state.behind && !self.queued.load(Ordering::Acquire) && !state.rebuilt;
         if idle && saved && !state.log.has_readers() && state.parked.is_empty() {
             state.unload();
         }

@@ -1,8 +1,9 @@
 //! Which mailboxes changed since the index was last written: eight octets for each in one small file beside the index.
 //!
-//! Before the first change a bound is written that no modification sequence told from then on reaches; when the index has
-//! followed, zero. After a crash a bound says that the index is behind, and where modification sequences go on, even if
-//! the clock went back. The file knows which start of the machine wrote it: after another start (a power cut, perhaps)
+//! Before the first change a bound is written that no modification sequence told from then on reaches, with a bit that says
+//! that the index is behind; when the index has followed, the bit is cleared. After a crash modification sequences go on
+//! from the bound, even if the clock went back. The highest of all bounds is the start for a mailbox that the index does
+//! not know, so that deleting the index makes nothing go back. The file knows which start of the machine wrote it: after another start (a power cut, perhaps)
 //! nothing is trusted unless the daemon had stopped in order.
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,9 @@ use system::{Create, Disk, File};
 const FILE: &str = "marks";
 
 const MAGIC: u64 = u64::from_le_bytes(*b"pbmarks1");
+
+/// Room for a million mailboxes.
+const LONGEST_FILE: u64 = 8 << 20;
 
 /// Magic, start of the machine, whether it was closed in order.
 const HEAD: u64 = 32;
@@ -31,6 +35,7 @@ pub(crate) struct Marks {
     power_cut: bool,
     /// That is certain.
     crashed: bool,
+    highest: u64,
 }
 
 impl Marks {
@@ -38,7 +43,8 @@ impl Marks {
     pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path) -> Self {
         let path = folder.join(FILE);
         let boot = disk.boot();
-        let mut marks = Self { disk, path, file: None, boot: boot.unwrap_or(0), trusted: false, power_cut: true, crashed: false };
+        let mut marks =
+            Self { disk, path, file: None, boot: boot.unwrap_or(0), trusted: false, power_cut: true, crashed: false, highest: 0 };
         match marks.disk.open(&marks.path, Create::Missing) {
             Ok(file) => marks.file = Some(file),
             Err(error) => {
@@ -51,6 +57,7 @@ impl Marks {
             marks.trusted = same || closed;
             marks.power_cut = !same && !closed;
             marks.crashed = marks.power_cut;
+            marks.highest = marks.read_highest();
         }
         marks.write_head(false);
         marks
@@ -102,16 +109,29 @@ impl Marks {
         self.boot
     }
 
-    /// The bound of a mailbox, 0 if the index has everything.
-    pub(crate) fn bound(&self, slot: u32) -> u64 {
+    /// The bound of a mailbox, 0 if there is none, and whether the index is behind.
+    pub(crate) fn bound(&self, slot: u32) -> (u64, bool) {
         let mut octets = [0; 8];
         let read = self.file.as_ref().and_then(|file| file.read_at(&mut octets, HEAD + u64::from(slot) * 8).ok());
-        if read == Some(8) { u64::from_le_bytes(octets) } else { 0 }
+        let mark = if read == Some(8) { u64::from_le_bytes(octets) } else { 0 };
+        (mark >> 1, mark & 1 != 0)
     }
 
-    /// Sets the bound of a mailbox.
-    pub(crate) fn set(&self, slot: u32, bound: u64) {
-        self.write(&bound.to_le_bytes(), HEAD + u64::from(slot) * 8);
+    /// Sets the bound of a mailbox, and whether the index is behind.
+    pub(crate) fn set(&self, slot: u32, bound: u64, behind: bool) {
+        let mark = bound << 1 | u64::from(behind);
+        self.write(&mark.to_le_bytes(), HEAD + u64::from(slot) * 8);
+    }
+
+    /// The highest of all bounds when the file was opened.
+    pub(crate) fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    fn read_highest(&self) -> u64 {
+        let marks = self.file.as_ref().and_then(|file| file.read_all(LONGEST_FILE).ok()).unwrap_or_default();
+        let (marks, _) = marks.get(HEAD as usize..).unwrap_or_default().as_chunks::<8>();
+        marks.iter().map(|mark| u64::from_le_bytes(*mark) >> 1).max().unwrap_or(0)
     }
 
     /// The daemon stops in order: all that the index says is true and durable.
@@ -135,11 +155,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = || Marks::open(Arc::new(HostDisk), folder.path());
         let marks = open();
-        assert!(!marks.trusted() && marks.bound(3) == 0);
-        marks.set(3, 77);
+        assert!(!marks.trusted() && marks.bound(3) == (0, false));
+        marks.set(3, 77, true);
+        marks.set(2, 99, false);
         let marks = open();
         assert!(marks.trusted() && !marks.power_cut());
-        assert_eq!((marks.bound(3), marks.bound(2), marks.bound(1000)), (77, 0, 0));
+        assert_eq!((marks.bound(3), marks.bound(2), marks.bound(1000)), ((77, true), (99, false), (0, false)));
+        assert_eq!(marks.highest(), 99);
         // Another start of the machine.
         let mut octets = std::fs::read(folder.path().join(FILE)).unwrap();
         octets[8] ^= 1;

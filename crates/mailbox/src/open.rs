@@ -35,15 +35,21 @@ impl State {
         if !env.root.exists(&self.name)? {
             return Err(Error::Nonexistent);
         }
+        // An earlier attempt may have failed half-way.
+        *self = Self { name: std::mem::take(&mut self.name), ..Self::default() };
         self.folder = env.root.create(&self.name)?;
         let stored = env.store.head(&self.name);
         self.slot = stored.as_ref().map_or(0, |stored| stored.slot);
         let head = stored.and_then(|stored| stored.head);
         let boot = head.as_deref().and_then(|head| self.read_head(head));
-        let bound = if self.slot > 0 { env.marks.bound(self.slot) } else { 0 };
-        let clean = boot.is_some_and(|boot| bound == 0 && (env.marks.trusted() || boot == env.marks.boot()));
-        self.bound = bound;
-        self.highest = self.highest.max(bound);
+        let (bound, behind) = if self.slot > 0 { env.marks.bound(self.slot) } else { (0, false) };
+        let clean = boot.is_some_and(|boot| !behind && (env.marks.trusted() || boot == env.marks.boot()));
+        (self.bound, self.behind) = (bound, behind);
+        self.highest = match boot {
+            Some(_) if !behind => self.highest,
+            Some(_) => self.highest.max(bound),
+            None => env.marks.highest(),
+        };
         self.keywords = Keywords::read(env.disk(), &self.folder)?;
         let known = boot.is_some();
         let agrees = known && uidlist::stamp(env.disk(), &self.folder)? == self.stamp && self.stamp.is_some();
@@ -105,7 +111,7 @@ impl State {
         if self.table.is_some() {
             return;
         }
-        let Some(mut table) = env.store.pages(self.slot).and_then(|pages| Table::from_pages(&pages)) else { return };
+        let Some(mut table) = read_pages(env, self.slot) else { return };
         for message in &self.tail {
             if table.row(message.uid).is_none() {
                 table.insert(message);
@@ -222,6 +228,20 @@ impl State {
             state.tail.push(Message { uid, row, name: input.bytes()?.into() });
         }
         input.is_at_end().then_some((boot, state))
+    }
+}
+
+/// A few pages at a time, so that opening a mailbox takes hardly more memory than having it open.
+fn read_pages(env: &Env, slot: u32) -> Option<Table> {
+    let mut table = Table::default();
+    let mut from = 0;
+    loop {
+        let pages = env.store.pages(slot, from)?;
+        table.add_pages(&pages)?;
+        match pages.last() {
+            Some((page, _)) => from = page.checked_add(1)?,
+            None => return table.complete(),
+        }
     }
 }
 

@@ -19,6 +19,9 @@ use crate::state::{State, canonical};
 use crate::transfer::link;
 use crate::upload::row_for;
 
+/// Room for a transfer of more messages than a mailbox has.
+const LONGEST_RECORD: usize = 1 << 30;
+
 impl Account {
     /// Carries out an entry of ours ([`crate::KINDS`]) that the journal gave back, and releases it. To be called before
     /// anybody uses the account, in the order of the entries and after earlier deliveries that are in doubt were done again:
@@ -27,7 +30,14 @@ impl Account {
     /// # Errors
     /// [`Error::BadRecord`], [`Error::Unavailable`]; the entry then stays in the journal.
     pub fn recover(&self, entry: &Recovered) -> Result<()> {
-        let record = Record::decode(&entry.header).filter(|record| record.account == self.env.account).ok_or(Error::BadRecord)?;
+        let body;
+        let record = if entry.kind == APPEND {
+            &entry.header[..]
+        } else {
+            body = entry.body.whole(LONGEST_RECORD)?;
+            &body[..]
+        };
+        let record = Record::decode(record).filter(|record| record.account == self.env.account).ok_or(Error::BadRecord)?;
         match self.mailbox(&record.target) {
             Ok(target) if entry.kind == APPEND => self.append_again(&target, &record, &mut entry.body.reader())?,
             Ok(target) => self.transfer_again(&target, &record, entry.kind == MOVE)?,

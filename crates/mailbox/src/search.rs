@@ -3,7 +3,7 @@
 
 use mail::search::{Date, Day, Key, When};
 use mail::{Flag, Keyword, ModSeq, Uid, UidSet};
-use mime::{Needle, Sent, Structure, day_of, eol};
+use mime::{Facts, Needle, Sent, Structure, day_of, eol};
 
 use crate::body::Body;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ impl View {
             let batch: Vec<Uid> = all.by_ref().take(BATCH).collect();
             let known = self.known(&batch, needs)?;
             for message in known {
-                let fits = match test.holds(&Sight { known: &message, header: None, structure: None }) {
+                let fits = match test.holds(&Sight::of(&message)) {
                     Some(fits) => fits,
                     None => self.look_inside(&test, &message),
                 };
@@ -78,11 +78,19 @@ impl View {
     }
 
     fn open_and_look(&self, test: &Test, known: &Known) -> Result<bool> {
+        if test.asks_when_sent()
+            && let Some(facts) = self.facts(known.uid).and_then(|facts| Facts::decode(&facts))
+        {
+            let sight = Sight { sent: Some(facts.keys.sent), ..Sight::of(known) };
+            if let Some(fits) = test.holds(&sight) {
+                return Ok(fits);
+            }
+        }
         let body = self.body(known.uid)?;
         let header = read(&body, HEADER as u64)?;
         let end = eol::header_end(&header);
         if end < header.len() || body.size() <= HEADER as u64 {
-            let sight = Sight { known, header: Some(&header[..end]), structure: None };
+            let sight = Sight { header: Some(&header[..end]), ..Sight::of(known) };
             if let Some(fits) = test.holds(&sight) {
                 return Ok(fits);
             }
@@ -90,7 +98,7 @@ impl View {
         let whole = if body.size() <= HEADER as u64 { header } else { read(&body, LONGEST)? };
         let structure = Structure::parse(&whole);
         let header = structure.header(structure.root());
-        Ok(test.holds(&Sight { known, header: Some(header), structure: Some(&structure) }).unwrap_or(false))
+        Ok(test.holds(&Sight { header: Some(header), structure: Some(&structure), ..Sight::of(known) }).unwrap_or(false))
     }
 }
 
@@ -118,8 +126,20 @@ struct Known {
 /// What can be seen of a message so far.
 struct Sight<'a> {
     known: &'a Known,
+    /// When it was sent, if that was kept.
+    sent: Option<Option<Sent>>,
     header: Option<&'a [u8]>,
     structure: Option<&'a Structure<'a>>,
+}
+
+impl<'a> Sight<'a> {
+    fn of(known: &'a Known) -> Self {
+        Self { known, sent: None, header: None, structure: None }
+    }
+
+    fn when_sent(&self) -> Option<Option<Sent>> {
+        self.sent.or_else(|| self.header.map(sent))
+    }
 }
 
 /// What has to be known of each message.
@@ -194,6 +214,16 @@ impl Test {
         }
     }
 
+    fn asks_when_sent(&self) -> bool {
+        match self {
+            Self::Day(Date::Sent, ..) => true,
+            Self::And(all) => all.iter().any(Self::asks_when_sent),
+            Self::Or(one, two) => one.asks_when_sent() || two.asks_when_sent(),
+            Self::Not(inner) => inner.asks_when_sent(),
+            _ => false,
+        }
+    }
+
     fn needs(&self) -> Needs {
         match self {
             Self::Larger(_) | Self::Smaller(_) => Needs { size: true, date: false },
@@ -216,7 +246,7 @@ impl Test {
             Self::Uids(uids) => uids.contains(*uid),
             Self::Day(Date::Internal, when, day) => compare(day_of(row.date), *when, *day),
             Self::Day(Date::Saved, when, day) => compare(day_of(*saved), *when, *day),
-            Self::Day(Date::Sent, when, day) => return Some(sent(sight.header?).is_some_and(|sent| compare(sent.day(), *when, *day))),
+            Self::Day(Date::Sent, when, day) => sight.when_sent()?.is_some_and(|sent| compare(sent.day(), *when, *day)),
             Self::Younger(since) => row.date >= *since,
             Self::Larger(size) => sized && u64::from(row.size) > *size,
             Self::Smaller(size) => sized && u64::from(row.size) < *size,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mail::{Keyword, ModSeq, Uid, UidValidity};
 use maildir::delivery::path_of;
@@ -20,11 +20,15 @@ use crate::table::{Counts, Table};
 use crate::types::Status;
 use crate::vanished::Vanished;
 
-/// How far modification sequences may go on after one write of the mark: a minute of the clock.
-const BOUND_STEP: u64 = 60_000_000;
+/// How far modification sequences may go on after one write of the mark: a second of the clock.
+const BOUND_STEP: u64 = 1_000_000;
 
 /// Lines of the UID list whose files are gone, beyond as many as there are messages, before it is written anew.
 const DEAD_LINES: u32 = 1_000;
+
+/// The soonest that names in `new` and in `cur` are read again because of a doubt.
+pub(crate) const SOONEST_NEW: Duration = Duration::from_secs(2);
+pub(crate) const SOONEST_CUR: Duration = Duration::from_secs(30);
 
 /// When `new` and `cur` last changed as far as everything in them is known, nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,20 @@ pub(crate) struct Watch {
     pub(crate) suspect_cur: bool,
     pub(crate) due_new: Option<Instant>,
     pub(crate) due_cur: Option<Instant>,
+}
+
+impl Watch {
+    /// We changed the folders; what others did in the same moment has left no trace.
+    fn doubt(&mut self, before: Seen, after: Seen) {
+        if before.new != after.new {
+            self.suspect_new = true;
+            self.due_new.get_or_insert_with(|| Instant::now() + SOONEST_NEW);
+        }
+        if before.cur != after.cur {
+            self.suspect_cur = true;
+            self.due_cur.get_or_insert_with(|| Instant::now() + SOONEST_CUR);
+        }
+    }
 }
 
 /// One mailbox.
@@ -70,8 +88,9 @@ pub(crate) struct State {
     pub(crate) seen: Seen,
     pub(crate) watch: Watch,
     pub(crate) highest: ModSeq,
-    /// The mark that is on disk.
+    /// The mark that is on disk, and whether it says that the index is behind.
     pub(crate) bound: u64,
+    pub(crate) behind: bool,
     pub(crate) vanished: Vanished,
     pub(crate) keywords: Keywords,
     /// The counts while there is no table.
@@ -117,9 +136,10 @@ impl State {
     /// The next modification sequence: ascending, and ahead of all that were told before a crash.
     pub(crate) fn next_modseq(&mut self, env: &Env) -> ModSeq {
         let modseq = env.world.clock.micros().max(self.highest + 1);
-        if modseq >= self.bound && self.slot > 0 {
+        if (modseq >= self.bound || !self.behind) && self.slot > 0 {
             self.bound = modseq + BOUND_STEP;
-            env.marks.set(self.slot, self.bound);
+            self.behind = true;
+            env.marks.set(self.slot, self.bound, true);
         }
         self.highest = modseq;
         self.generation += 1;
@@ -160,8 +180,7 @@ impl State {
     pub(crate) fn keyword_bits(&mut self, env: &Env, keywords: &[Keyword]) -> Result<u32> {
         if keywords.iter().any(|keyword| self.keywords.number(keyword).is_none()) {
             let used = if self.table.is_some() { self.used_letters() } else { 0 };
-            let patience = env.world.maildir.lock_timeout;
-            let extended = Keywords::extend(env.disk(), env.clock(), &self.folder, keywords, used, patience)?;
+            let extended = Keywords::extend(&env.locks, &self.folder, keywords, used)?;
             let too_many = || Error::Limit(format!("a mailbox can have at most {} keywords", name::KEYWORDS));
             self.keywords = extended.ok_or_else(too_many)?;
             self.generation += 1;
@@ -188,8 +207,7 @@ impl State {
         if before.is_ok_and(|before| before == self.seen)
             && let Ok(after) = self.look(env)
         {
-            self.watch.suspect_new |= after.new != self.seen.new;
-            self.watch.suspect_cur |= after.cur != self.seen.cur;
+            self.watch.doubt(self.seen, after);
             self.seen = after;
         }
         self.generation += 1;
@@ -217,7 +235,7 @@ impl State {
         work: impl FnOnce(&mut Self, Uid) -> Result<()>,
     ) -> Result<Uid> {
         let folder = self.folder.clone();
-        let list = Locked::take(env.disk(), env.clock(), &folder, env.world.maildir.lock_timeout)?;
+        let list = Locked::take(&env.locks, &folder)?;
         let stamp = self.agree(env, &list)?;
         let first = self.next;
         let count = names.len() as u32;
@@ -289,7 +307,7 @@ impl State {
             return;
         }
         let folder = self.folder.clone();
-        let tidied = Locked::take(env.disk(), env.clock(), &folder, env.world.maildir.lock_timeout).map_err(Error::from).and_then(|list| {
+        let tidied = Locked::take(&env.locks, &folder).map_err(Error::from).and_then(|list| {
             if uidlist::stamp(env.disk(), &folder)? != self.stamp || self.unread {
                 return Ok(());
             }

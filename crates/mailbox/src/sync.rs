@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::listing::{Found, Listing};
 use crate::log::Event;
 use crate::record::{Bits, Message, NO_DATE, Row, short_size};
-use crate::state::{Seen, State};
+use crate::state::{SOONEST_CUR, SOONEST_NEW, Seen, State};
 use crate::table::Table;
 
 /// Ticks of file systems' clocks are shorter than this.
@@ -27,10 +27,6 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// A look at all names may take this fraction of the time.
 const SHARE: u32 = 50;
-
-/// The soonest that names in `new` and in `cur` are read again because of a doubt.
-const SOONEST_NEW: Duration = Duration::from_secs(2);
-const SOONEST_CUR: Duration = Duration::from_secs(30);
 
 impl State {
     /// Looks whether other programs changed something, at most every `mailbox.check_interval` unless there was a hint.
@@ -65,6 +61,16 @@ impl State {
         Ok(())
     }
 
+    /// Opens the mailbox, and makes sure that its folder is still there.
+    pub(crate) fn look_after(&mut self, env: &Env) -> Result<()> {
+        self.open(env)?;
+        if self.look(env)?.cur == 0 {
+            self.gone = true;
+            return Err(Error::Gone);
+        }
+        Ok(())
+    }
+
     /// Takes over what the UID list says. With `known` the state holds what it said before.
     pub(crate) fn read_list(&mut self, env: &Env, known: bool) -> Result<()> {
         let (list, stamp) = match uidlist::read(env.disk(), &self.folder)? {
@@ -79,8 +85,8 @@ impl State {
                 return Err(Error::Gone);
             }
             let (name, folder, slot) = (std::mem::take(&mut self.name), std::mem::take(&mut self.folder), self.slot);
-            let (highest, bound) = (self.highest, self.bound);
-            *self = Self { name, folder, slot, highest, bound, table: Some(Table::default()), rebuilt: true, ..Self::default() };
+            let (highest, bound, behind) = (self.highest, self.bound, self.behind);
+            *self = Self { name, folder, slot, highest, bound, behind, table: Some(Table::default()), rebuilt: true, ..Self::default() };
             self.keywords = Keywords::read(env.disk(), &self.folder)?;
             env.store.forget_facts(self.slot);
             return self.read_list(env, false);
@@ -89,7 +95,7 @@ impl State {
             self.validity = header.validity;
             self.guid.clone_from(&header.guid);
         } else if self.validity == 0 {
-            self.validity = validity::next(env.disk(), env.clock(), env.root.path(), env.world.maildir.lock_timeout)?;
+            self.validity = validity::next(&env.locks, env.root.path())?;
         }
         if self.guid.is_empty() {
             self.guid = new_guid(env);
@@ -102,7 +108,7 @@ impl State {
         self.stamp = stamp;
         if header.is_none() || list.damage > 0 {
             let folder = self.folder.clone();
-            let locked = Locked::take(env.disk(), env.clock(), &folder, env.world.maildir.lock_timeout)?;
+            let locked = Locked::take(&env.locks, &folder)?;
             self.rewrite_list(env, &locked, &list)?;
         }
         Ok(())

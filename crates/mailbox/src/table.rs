@@ -166,20 +166,32 @@ pub(crate) struct Table {
 
 impl Table {
     /// The table from the pages of an index; `None` if they do not fit together.
-    pub(crate) fn from_pages(pages: &[(u32, Vec<u8>)]) -> Option<Self> {
+    #[cfg(test)]
+    pub(crate) fn from_pages<'a>(some: impl IntoIterator<Item = &'a (u32, Vec<u8>)>) -> Option<Self> {
         let mut table = Self::default();
+        table.add_pages(some)?;
+        table.complete()
+    }
+
+    /// Adds pages; [`Table::complete`] makes them one.
+    pub(crate) fn add_pages<'a>(&mut self, pages: impl IntoIterator<Item = &'a (u32, Vec<u8>)>) -> Option<()> {
         for (id, page) in pages {
-            table.chunks.push(Chunk::decode(*id, page)?);
-            table.next_id = table.next_id.max(id.checked_add(1)?);
+            self.chunks.push(Chunk::decode(*id, page)?);
+            self.next_id = self.next_id.max(id.checked_add(1)?);
         }
-        table.chunks.sort_by_key(|chunk| chunk.uids[0]);
-        let ascending = table.chunks.windows(2).all(|pair| pair[0].uids.last() < pair[1].uids.first());
+        Some(())
+    }
+
+    /// Puts the pages in order and sums up.
+    pub(crate) fn complete(mut self) -> Option<Self> {
+        self.chunks.sort_by_key(|chunk| chunk.uids[0]);
+        let ascending = self.chunks.windows(2).all(|pair| pair[0].uids.last() < pair[1].uids.first());
         let mut counts = Counts::default();
-        table.rows().for_each(|(_, row)| counts.add(&row));
-        table.counts = counts;
-        table.deleted = table.rows().filter(|(_, row)| row.bits.has(Flag::Deleted)).map(|(uid, _)| uid).collect();
-        table.fresh = table.rows().filter(|(_, row)| row.bits.place() == Place::New).map(|(uid, _)| uid).collect();
-        ascending.then_some(table)
+        self.rows().for_each(|(_, row)| counts.add(&row));
+        self.counts = counts;
+        self.deleted = self.rows().filter(|(_, row)| row.bits.has(Flag::Deleted)).map(|(uid, _)| uid).collect();
+        self.fresh = self.rows().filter(|(_, row)| row.bits.place() == Place::New).map(|(uid, _)| uid).collect();
+        ascending.then_some(self)
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -113,7 +113,7 @@ fn an_upload_is_there_with_all_that_was_said_of_it() {
     upload.begin(seen(), &[], None).unwrap();
     upload.write(b"half").unwrap();
     drop(upload);
-    assert!(world.files("tmp").is_empty());
+    assert!(world.files("tmp").iter().all(|name| name.ends_with(".pillarbox.lock")));
     assert_eq!(world.account.upload("none").unwrap_err(), Error::Nonexistent);
     drop(view);
     world.restart();

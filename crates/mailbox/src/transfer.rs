@@ -82,7 +82,7 @@ impl View {
         }
         let record = self.record(&items, target_name, validity)?;
         let kind = if way == Way::Copy { COPY } else { MOVE };
-        let (id, durable) = source.env.world.journal.entry(kind, &record.encode(), &[]);
+        let (id, durable) = source.env.world.journal.entry(kind, &record.short_header(), &record.encode());
         let outcome = durable.wait().map_err(Error::from);
         let outcome = outcome.and_then(|()| before(&source.env, &items, way));
         let result = carry_out(&source, &target, &mut items, way, outcome);

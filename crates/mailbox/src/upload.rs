@@ -41,8 +41,7 @@ impl Account {
     /// # Errors
     /// [`Error::Nonexistent`], [`Error::Unavailable`].
     pub fn upload(&self, mailbox: &str) -> Result<Upload> {
-        let mailbox = self.mailbox(mailbox)?;
-        mailbox.lock().open(&self.env)?;
+        let mailbox = self.with(mailbox, |mailbox| mailbox.lock().look_after(&self.env).map(|()| Arc::clone(mailbox)))?;
         Ok(Upload { mailbox, journal: self.env.world.journal.begin(), current: None, parts: Vec::new() })
     }
 }

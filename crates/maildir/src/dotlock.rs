@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use system::{Clock, Create, Disk};
@@ -12,46 +12,104 @@ use crate::error::{At, Error, Result};
 /// Dovecot takes a lock that nobody touched for so long as left over by a crash; so do we.
 const STALE: Duration = Duration::from_secs(120);
 
-/// A lock file of ours; dropped, it is removed.
+/// Makes lock files in one Maildir.
+///
+/// A lock file is a further name of one file under `tmp` that says who we are: giving and taking a name is cheaper than
+/// making and removing a file, which for every delivery would cost more than the delivery.
 ///
 /// Within this process callers keep each other out by their own locks, so a lock with our own process id in it
 /// was left over by an earlier life.
-#[derive(Debug)]
-pub struct DotLock<'a> {
-    disk: &'a dyn Disk,
-    path: PathBuf,
+#[derive(Clone, Debug)]
+pub struct Locks {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    patience: Duration,
+    owner: PathBuf,
 }
 
-impl<'a> DotLock<'a> {
-    /// Locks `path` by making `path.lock`, waiting for at most `patience`.
+impl Locks {
+    /// Locks for the Maildir at `root`. `patience` is how long to wait for another program.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, root: &Path, patience: Duration) -> Self {
+        let owner = root.join("tmp").join(format!("{}.pillarbox.lock", std::process::id()));
+        Self { disk, clock, patience, owner }
+    }
+
+    /// The disk that is locked.
+    #[must_use]
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// The time of day.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// Locks `path` by making `path.lock`.
     ///
     /// # Errors
     /// [`Error::Locked`] if another program keeps it, or the disk's errors.
-    pub fn take(disk: &'a dyn Disk, clock: &dyn Clock, path: &Path, patience: Duration) -> Result<Self> {
+    pub fn take(&self, path: &Path) -> Result<DotLock<'_>> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
         let lock = PathBuf::from(name);
         let mut deadline = None;
         loop {
-            match disk.open(&lock, Create::New) {
-                Ok(file) => {
-                    let taken = Self { disk, path: lock };
-                    file.write_at(owner().as_bytes(), 0).at(&taken.path)?;
-                    return Ok(taken);
-                }
+            match self.make(&lock) {
+                Ok(()) => return Ok(DotLock { disk: &*self.disk, path: lock }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).at(&lock),
             }
-            if is_left_over(disk, clock, &lock) {
+            if self.is_left_over(&lock) {
                 tracing::warn!(path = %lock.display(), "removing a lock that a crash left over");
-                remove(disk, &lock)?;
-            } else if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + patience) {
+                remove(&*self.disk, &lock)?;
+            } else if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + self.patience) {
                 return Err(Error::Locked(lock));
             } else {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
     }
+
+    fn make(&self, lock: &Path) -> io::Result<()> {
+        match self.disk.link(&self.owner, lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied | io::ErrorKind::CrossesDevices) =>
+            {
+                return self.disk.open(lock, Create::New)?.write_at(owner().as_bytes(), 0);
+            }
+            other => return other,
+        }
+        // The first lock, or somebody has cleaned up.
+        let file = self.disk.open(&self.owner, Create::Missing)?;
+        file.set_size(0)?;
+        file.write_at(owner().as_bytes(), 0)?;
+        self.disk.link(&self.owner, lock)
+    }
+
+    /// Whether the lock's owner is gone: a dead process of this machine, we in an earlier life, or nobody for two minutes.
+    fn is_left_over(&self, lock: &Path) -> bool {
+        let Ok(stat) = self.disk.stat(lock) else { return false };
+        let now = i64::try_from(self.clock.micros()).unwrap_or(i64::MAX).saturating_mul(1_000);
+        if now.saturating_sub(stat.modified.max(stat.changed)) > STALE.as_nanos() as i64 {
+            return true;
+        }
+        let content = self.disk.open(lock, Create::Read).and_then(|file| file.read_all(300)).unwrap_or_default();
+        let content = String::from_utf8_lossy(&content);
+        let Some((pid, at)) = content.trim().split_once(':') else { return false };
+        let Ok(pid) = pid.parse::<u32>() else { return false };
+        at == host() && (pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists())
+    }
+}
+
+/// A lock file of ours; dropped, it is removed.
+#[derive(Debug)]
+pub struct DotLock<'a> {
+    disk: &'a dyn Disk,
+    path: PathBuf,
 }
 
 impl Drop for DotLock<'_> {
@@ -79,47 +137,40 @@ fn host() -> &'static str {
     HOST.get_or_init(|| std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default())
 }
 
-/// Whether the lock's owner is gone: a dead process of this machine, we in an earlier life, or nobody for two minutes.
-fn is_left_over(disk: &dyn Disk, clock: &dyn Clock, lock: &Path) -> bool {
-    let Ok(stat) = disk.stat(lock) else { return false };
-    let now = i64::try_from(clock.micros()).unwrap_or(i64::MAX).saturating_mul(1_000);
-    if now.saturating_sub(stat.modified.max(stat.changed)) > STALE.as_nanos() as i64 {
-        return true;
-    }
-    let content = disk.open(lock, Create::Read).and_then(|file| file.read_all(300)).unwrap_or_default();
-    let content = String::from_utf8_lossy(&content);
-    let Some((pid, at)) = content.trim().split_once(':') else { return false };
-    let Ok(pid) = pid.parse::<u32>() else { return false };
-    at == host() && (pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use system::{FixedClock, HostDisk, SystemClock};
 
-    fn check(content: Option<&str>, clock: &dyn Clock, taken: bool) {
+    fn check(content: Option<&str>, clock: Arc<dyn Clock>, taken: bool) {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
         let path = folder.path().join("dovecot-uidlist");
         let lock = folder.path().join("dovecot-uidlist.lock");
         if let Some(content) = content {
             std::fs::write(&lock, content).unwrap();
         }
-        let result = DotLock::take(&HostDisk, clock, &path, Duration::ZERO);
-        assert_eq!(result.is_ok(), taken, "{content:?}");
-        drop(result);
-        assert_eq!(lock.exists(), !taken);
+        let locks = Locks::new(Arc::new(HostDisk), clock, folder.path(), Duration::ZERO);
+        for _ in 0..2 {
+            let result = locks.take(&path);
+            assert_eq!(result.is_ok(), taken, "{content:?}");
+            assert!(lock.exists());
+            assert!(!taken || std::fs::read_to_string(&lock).unwrap() == owner());
+            drop(result);
+            assert_eq!(lock.exists(), !taken);
+        }
     }
 
     #[test]
     fn a_lock_is_kept_by_the_living_and_broken_when_left_over() {
-        let later = FixedClock::at(SystemClock.micros() + 121_000_000);
-        check(None, &SystemClock, true);
-        check(Some(&format!("1:{}", host())), &SystemClock, false);
-        check(Some(&format!("4194999:{}", host())), &SystemClock, true);
-        check(Some(&owner()), &SystemClock, true);
-        check(Some("4194999:elsewhere"), &SystemClock, false);
-        check(Some(""), &SystemClock, false);
-        check(Some("4194999:elsewhere"), &later, true);
+        let later = Arc::new(FixedClock::at(SystemClock.micros() + 121_000_000));
+        let now = || Arc::new(SystemClock);
+        check(None, now(), true);
+        check(Some(&format!("1:{}", host())), now(), false);
+        check(Some(&format!("4194999:{}", host())), now(), true);
+        check(Some(&owner()), now(), true);
+        check(Some("4194999:elsewhere"), now(), false);
+        check(Some(""), now(), false);
+        check(Some("4194999:elsewhere"), later, true);
     }
 }

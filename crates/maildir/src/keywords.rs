@@ -1,12 +1,11 @@
 //! `dovecot-keywords`: which letter in file names is which keyword, a line `<number> <keyword>` for each.
 
 use std::path::Path;
-use std::time::Duration;
 
 use mail::Keyword;
-use system::{Clock, Create, Disk};
+use system::{Create, Disk};
 
-use crate::dotlock::DotLock;
+use crate::dotlock::Locks;
 use crate::error::{At, Result};
 use crate::name::KEYWORDS;
 
@@ -115,17 +114,10 @@ impl Keywords {
     ///
     /// # Errors
     /// Those of the disk and of the lock.
-    pub fn extend(
-        disk: &dyn Disk,
-        clock: &dyn Clock,
-        folder: &Path,
-        add: &[Keyword],
-        used: u32,
-        patience: Duration,
-    ) -> Result<Option<Self>> {
+    pub fn extend(locks: &Locks, folder: &Path, add: &[Keyword], used: u32) -> Result<Option<Self>> {
         let path = folder.join(FILE);
-        let _lock = DotLock::take(disk, clock, &path, patience)?;
-        let mut keywords = Self::read(disk, folder)?;
+        let _lock = locks.take(&path)?;
+        let mut keywords = Self::read(locks.disk(), folder)?;
         let before = keywords.clone();
         for keyword in add {
             if keywords.add(keyword, used & !before.known()).is_none() {
@@ -133,7 +125,7 @@ impl Keywords {
             }
         }
         if keywords != before {
-            system::replace(disk, &path, keywords.to_text().as_bytes()).at(&path)?;
+            system::replace(locks.disk(), &path, keywords.to_text().as_bytes()).at(&path)?;
         }
         Ok(Some(keywords))
     }

@@ -19,5 +19,5 @@ pub mod uidlist;
 pub mod utf7;
 pub mod validity;
 
-pub use dotlock::DotLock;
+pub use dotlock::{DotLock, Locks};
 pub use error::{Error, Result};

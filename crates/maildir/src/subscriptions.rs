@@ -2,11 +2,10 @@
 //! name apart by tabs; version 1 is the bare names. Names are in modified UTF-7, as folders are.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use system::{Clock, Create, Disk};
+use system::{Create, Disk};
 
-use crate::dotlock::DotLock;
+use crate::dotlock::Locks;
 use crate::error::{At, Result};
 use crate::utf7;
 
@@ -81,18 +80,12 @@ impl Subscriptions {
     ///
     /// # Errors
     /// Those of the disk and of the lock.
-    pub fn change(
-        disk: &dyn Disk,
-        clock: &dyn Clock,
-        root: &Path,
-        patience: Duration,
-        change: impl FnOnce(&mut Self) -> bool,
-    ) -> Result<()> {
+    pub fn change(locks: &Locks, root: &Path, change: impl FnOnce(&mut Self) -> bool) -> Result<()> {
         let path: PathBuf = root.join(FILE);
-        let _lock = DotLock::take(disk, clock, &path, patience)?;
-        let mut subscriptions = Self::read(disk, root)?;
+        let _lock = locks.take(&path)?;
+        let mut subscriptions = Self::read(locks.disk(), root)?;
         if change(&mut subscriptions) {
-            system::replace(disk, &path, subscriptions.to_text().as_bytes()).at(&path)?;
+            system::replace(locks.disk(), &path, subscriptions.to_text().as_bytes()).at(&path)?;
         }
         Ok(())
     }
@@ -125,6 +118,8 @@ fn unescape(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
     use system::{HostDisk, SystemClock};
 
     #[test]
@@ -142,8 +137,10 @@ mod tests {
     #[test]
     fn a_name_is_added_and_taken_out() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let locks = Locks::new(Arc::new(HostDisk), Arc::new(SystemClock), folder.path(), Duration::ZERO);
         let set = |name: &str, on| {
-            Subscriptions::change(&HostDisk, &SystemClock, folder.path(), Duration::ZERO, |s| s.set(name, on)).unwrap();
+            Subscriptions::change(&locks, folder.path(), |s| s.set(name, on)).unwrap();
             Subscriptions::read(&HostDisk, folder.path()).unwrap().names().join(" ")
         };
         assert_eq!(set("ä", true), "ä");

@@ -14,12 +14,11 @@ use std::fmt::Write;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use mail::{Uid, UidValidity};
-use system::{Clock, Create, Disk};
+use system::{Create, Disk};
 
-use crate::dotlock::DotLock;
+use crate::dotlock::{DotLock, Locks};
 use crate::error::{At, Result};
 
 /// The file's name in its mailbox folder.
@@ -236,14 +235,14 @@ pub struct Locked<'a> {
 }
 
 impl<'a> Locked<'a> {
-    /// Takes the lock, waiting for at most `patience`.
+    /// Takes the lock.
     ///
     /// # Errors
     /// Those of the lock.
-    pub fn take(disk: &'a dyn Disk, clock: &dyn Clock, folder: &Path, patience: Duration) -> Result<Self> {
+    pub fn take(locks: &'a Locks, folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        let lock = DotLock::take(disk, clock, &path, patience)?;
-        Ok(Self { disk, path, _lock: lock })
+        let lock = locks.take(&path)?;
+        Ok(Self { disk: locks.disk(), path, _lock: lock })
     }
 
     /// Appends lines to the file, which is in the state `stamp`; with `sync` they are durable. Gives the new state.
@@ -323,6 +322,8 @@ pub fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<(UidList, Stamp)>> 
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::sync::Arc;
+    use std::time::Duration;
     use system::{HostDisk, SystemClock};
 
     fn show(list: &UidList) -> String {
@@ -354,7 +355,9 @@ mod tests {
     #[test]
     fn appending_and_rewriting_give_what_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let list = Locked::take(&HostDisk, &SystemClock, folder.path(), Duration::ZERO).unwrap();
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let locks = Locks::new(Arc::new(HostDisk), Arc::new(SystemClock), folder.path(), Duration::ZERO);
+        let list = Locked::take(&locks, folder.path()).unwrap();
         let header = Header { validity: 5, next: 1, guid: "00ff".to_owned(), others: String::new() };
         let line = |uid, name| NewLine { uid, fields: "", name };
         let stamp = list.rewrite(&header, [line(1, b"a")].into_iter()).unwrap();

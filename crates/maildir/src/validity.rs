@@ -2,12 +2,11 @@
 //! a higher one. The number stands as eight hexadecimal digits in the file and in the name of an empty file beside it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use mail::UidValidity;
-use system::{Clock, Create, Disk};
+use system::{Create, Disk};
 
-use crate::dotlock::DotLock;
+use crate::dotlock::Locks;
 use crate::error::{At, Result};
 
 /// The file's name in the Maildir's root.
@@ -17,9 +16,10 @@ pub const FILE: &str = "dovecot-uidvalidity";
 ///
 /// # Errors
 /// Those of the disk and of the lock.
-pub fn next(disk: &dyn Disk, clock: &dyn Clock, root: &Path, patience: Duration) -> Result<UidValidity> {
+pub fn next(locks: &Locks, root: &Path) -> Result<UidValidity> {
     let path = root.join(FILE);
-    let _lock = DotLock::take(disk, clock, &path, patience)?;
+    let _lock = locks.take(&path)?;
+    let (disk, clock) = (locks.disk(), locks.clock());
     let text = disk.open(&path, Create::Read).and_then(|file| file.read_all(64)).unwrap_or_default();
     let named = highest_name(disk, root);
     let last = parse(&text).into_iter().chain(named).max().unwrap_or(0);
@@ -53,13 +53,17 @@ fn highest_name(disk: &dyn Disk, root: &Path) -> Option<UidValidity> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
     use system::{FixedClock, HostDisk};
 
     #[test]
     fn numbers_ascend_also_when_the_clock_stands_or_the_file_is_lost() {
         let folder = tempfile::tempdir().unwrap();
-        let clock = FixedClock::at(1_000_000_000);
-        let next = || super::next(&HostDisk, &clock, folder.path(), Duration::ZERO).unwrap();
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let clock = Arc::new(FixedClock::at(1_000_000_000));
+        let locks = Locks::new(Arc::new(HostDisk), clock.clone(), folder.path(), Duration::ZERO);
+        let next = || super::next(&locks, folder.path()).unwrap();
         assert_eq!((next(), next()), (1_000, 1_001));
         std::fs::remove_file(folder.path().join(FILE)).unwrap();
         assert_eq!(next(), 1_002);
@@ -67,6 +71,6 @@ mod tests {
         clock.set(5_000_000_000);
         assert_eq!(next(), 5_000);
         assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), "00001388");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

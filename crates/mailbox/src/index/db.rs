@@ -116,9 +116,10 @@ impl Db {
         Some(Stored { slot, head })
     }
 
-    pub(super) fn pages(&mut self, runtime: &Runtime, slot: u32) -> Option<Blobs> {
+    pub(super) fn pages(&mut self, runtime: &Runtime, slot: u32, from: u32) -> Option<Blobs> {
         self.attempt(runtime, async |connection| {
-            let rows = sqlx::query("SELECT page, data FROM page WHERE slot = ?").bind(slot).fetch_all(connection).await?;
+            let query = sqlx::query("SELECT page, data FROM page WHERE slot = ? AND page >= ? ORDER BY page LIMIT 16");
+            let rows = query.bind(slot).bind(from).fetch_all(connection).await?;
             rows.into_iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
         })
     }

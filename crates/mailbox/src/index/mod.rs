@@ -53,6 +53,7 @@ pub(crate) enum Job {
     Pages {
         db: Arc<Path>,
         slot: u32,
+        from: u32,
         reply: SyncSender<Option<Blobs>>,
     },
     Facts {
@@ -165,9 +166,9 @@ impl Store {
         self.ask(|db, reply| Job::Head { db, name, reply })
     }
 
-    /// The pages of a mailbox.
-    pub(crate) fn pages(&self, slot: u32) -> Option<Blobs> {
-        if slot == 0 { None } else { self.ask(|db, reply| Job::Pages { db, slot, reply }) }
+    /// Some pages of a mailbox from a number on; none when there are no more.
+    pub(crate) fn pages(&self, slot: u32, from: u32) -> Option<Blobs> {
+        if slot == 0 { None } else { self.ask(|db, reply| Job::Pages { db, slot, from, reply }) }
     }
 
     /// The facts of a range of messages.

@@ -86,7 +86,7 @@ impl Keeper<'_> {
         // Whoever asked and went away does not want the answer.
         match job {
             Job::Head { db, name, reply } => drop(reply.send(self.with(&db, |db, runtime| db.head(runtime, &name)))),
-            Job::Pages { db, slot, reply } => drop(reply.send(self.with(&db, |db, runtime| db.pages(runtime, slot)))),
+            Job::Pages { db, slot, from, reply } => drop(reply.send(self.with(&db, |db, runtime| db.pages(runtime, slot, from)))),
             Job::Facts { db, slot, first, last, reply } => {
                 drop(reply.send(self.with(&db, |db, runtime| db.facts(runtime, slot, first, last))));
             }
