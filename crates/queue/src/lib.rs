@@ -12,6 +12,7 @@ mod error;
 mod incoming;
 mod job;
 mod queue;
+pub mod report;
 mod spool;
 mod state;
 #[cfg(test)]
