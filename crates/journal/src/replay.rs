@@ -204,8 +204,8 @@ impl Replayed {
 
     fn apply(&mut self, head: &Head, location: Location, payload: &[u8]) {
         self.durable = self.durable.max(head.durable);
-        self.next_seq = self.next_seq.max(head.seq + 1);
-        self.next_entry = self.next_entry.max(head.entry + 1);
+        self.next_seq = self.next_seq.max(head.seq.saturating_add(1));
+        self.next_entry = self.next_entry.max(head.entry.saturating_add(1));
         match head.kind {
             Kind::Segment => {
                 let next = Start::decode(payload).map_or(0, |start| start.next_entry);
