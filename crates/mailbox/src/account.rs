@@ -21,6 +21,8 @@ use crate::view::View;
 pub struct Account {
     pub(crate) env: Arc<Env>,
     inner: Arc<Mutex<Inner>>,
+    /// Held while folders are made, removed and renamed; taken before all other locks.
+    folders: Arc<Mutex<()>>,
 }
 
 struct Inner {
@@ -50,7 +52,7 @@ impl Account {
         env.root.create("INBOX")?;
         let special = Special::read(env.disk(), &env.paths.index);
         let inner = Inner { mailboxes: HashMap::new(), special };
-        Ok(Self { env: Arc::new(env), inner: Arc::new(Mutex::new(inner)) })
+        Ok(Self { env: Arc::new(env), inner: Arc::new(Mutex::new(inner)), folders: Arc::default() })
     }
 
     /// Writes everything that the index has not heard of and marks it as complete, for an orderly end. The account is not
@@ -66,6 +68,10 @@ impl Account {
     pub fn flush(&self) {
         let mailboxes: Vec<_> = self.lock().mailboxes.values().cloned().collect();
         self.env.store.flush(mailboxes, false);
+    }
+
+    fn lock_folders(&self) -> MutexGuard<'_, ()> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -190,6 +196,7 @@ impl Account {
     /// [`Error::AlreadyExists`], [`Error::BadName`], [`Error::Limit`], [`Error::Unavailable`].
     pub fn create(&self, name: &str, special_use: Option<SpecialUse>) -> Result<()> {
         folder::folder_name(name)?;
+        let _folders = self.lock_folders();
         if self.env.root.exists(name)? {
             return Err(Error::AlreadyExists);
         }
@@ -216,6 +223,7 @@ impl Account {
         if folder::is_inbox(name) {
             return Err(Error::BadName("INBOX cannot be deleted".to_owned()));
         }
+        let _folders = self.lock_folders();
         let mailbox = match self.mailbox(name) {
             Err(Error::Nonexistent) if self.has_inferiors(name)? => return Err(Error::HasChildren),
             other => other?,
@@ -257,6 +265,7 @@ impl Account {
             return Err(Error::BadName("a mailbox cannot become its own inferior".to_owned()));
         }
         folder::folder_name(from).map_err(|_| Error::Nonexistent)?;
+        let _folders = self.lock_folders();
         let mut inner = self.lock();
         let pairs = match self.env.root.rename(from, to) {
             Err(maildir::Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {

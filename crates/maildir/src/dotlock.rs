@@ -1,8 +1,9 @@
 //! Lock files beside the file that they lock, as Dovecot makes them: `dovecot-uidlist.lock` and so on.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use system::{Clock, Create, Disk};
@@ -17,14 +18,41 @@ const STALE: Duration = Duration::from_secs(120);
 /// A lock file is a further name of one file under `tmp` that says who we are: giving and taking a name is cheaper than
 /// making and removing a file, which for every delivery would cost more than the delivery.
 ///
-/// Within this process callers keep each other out by their own locks, so a lock with our own process id in it
-/// was left over by an earlier life.
+/// Clones know of each other's locks, so that a lock file with our own process id that none of them holds was left over by an
+/// earlier life.
 #[derive(Clone, Debug)]
 pub struct Locks {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     patience: Duration,
     owner: PathBuf,
+    held: Arc<Held>,
+}
+
+/// The lock files that this process holds in one Maildir.
+#[derive(Debug, Default)]
+struct Held {
+    paths: Mutex<HashSet<PathBuf>>,
+    released: Condvar,
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other thread holds the lock, and notes that this one does.
+    fn enter(&self, path: &Path) {
+        let mut paths = self.lock();
+        while !paths.insert(path.to_owned()) {
+            paths = self.released.wait(paths).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn leave(&self, path: &Path) {
+        self.lock().remove(path);
+        self.released.notify_all();
+    }
 }
 
 impl Locks {
@@ -32,7 +60,7 @@ impl Locks {
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, root: &Path, patience: Duration) -> Self {
         let owner = root.join("tmp").join(format!("{}.pillarbox.lock", std::process::id()));
-        Self { disk, clock, patience, owner }
+        Self { disk, clock, patience, owner, held: Arc::default() }
     }
 
     /// The disk that is locked.
@@ -55,18 +83,28 @@ impl Locks {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
         let lock = PathBuf::from(name);
+        self.held.enter(&lock);
+        let taken = self.take_from_others(&lock);
+        if taken.is_err() {
+            self.held.leave(&lock);
+        }
+        taken.map(|()| DotLock { locks: self, path: lock })
+    }
+
+    /// Makes the lock file, once no other program has it.
+    fn take_from_others(&self, lock: &Path) -> Result<()> {
         let mut deadline = None;
         loop {
-            match self.make(&lock) {
-                Ok(()) => return Ok(DotLock { disk: &*self.disk, path: lock }),
+            match self.make(lock) {
+                Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).at(&lock),
+                Err(error) => return Err(error).at(lock),
             }
-            if self.is_left_over(&lock) {
+            if self.is_left_over(lock) {
                 tracing::warn!(path = %lock.display(), "removing a lock that a crash left over");
-                remove(&*self.disk, &lock)?;
+                remove(&*self.disk, lock)?;
             } else if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + self.patience) {
-                return Err(Error::Locked(lock));
+                return Err(Error::Locked(lock.to_owned()));
             } else {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -108,15 +146,16 @@ impl Locks {
 /// A lock file of ours; dropped, it is removed.
 #[derive(Debug)]
 pub struct DotLock<'a> {
-    disk: &'a dyn Disk,
+    locks: &'a Locks,
     path: PathBuf,
 }
 
 impl Drop for DotLock<'_> {
     fn drop(&mut self) {
-        if let Err(error) = remove(self.disk, &self.path) {
+        if let Err(error) = remove(self.locks.disk(), &self.path) {
             tracing::warn!(%error, "cannot remove a lock file");
         }
+        self.locks.held.leave(&self.path);
     }
 }
 
@@ -159,6 +198,24 @@ mod tests {
             drop(result);
             assert_eq!(lock.exists(), !taken);
         }
+    }
+
+    #[test]
+    fn threads_wait_for_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let path = folder.path().join("count");
+        std::fs::write(&path, "0").unwrap();
+        let locks = Locks::new(Arc::new(HostDisk), Arc::new(SystemClock), folder.path(), Duration::ZERO);
+        let count = || {
+            for _ in 0..100 {
+                let _lock = locks.take(&path).unwrap();
+                let number: u32 = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+                std::fs::write(&path, (number + 1).to_string()).unwrap();
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(count))));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "400");
     }
 
     #[test]
