@@ -12,6 +12,9 @@ use crate::session::{Notice, Peer, Remark, Settings, Step};
 use crate::store::{self, Meta, Selected, Store};
 use crate::verb::{State, Verb};
 
+/// The least room for output, in octets.
+const LEAST_ROOM: usize = 4096;
+
 /// Extensions that change what the client is told (RFC 5161).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Enabled {
@@ -152,7 +155,12 @@ impl Core {
 
     /// Whether the buffer holds as much as it should.
     pub(crate) fn full(&self) -> bool {
-        self.out.bytes().len() >= self.settings.limits.output_buffer.octets()
+        self.out.bytes().len() >= self.room()
+    }
+
+    /// How much output may wait. A few lines always may, whatever the settings say.
+    pub(crate) fn room(&self) -> usize {
+        self.settings.limits.output_buffer.octets().max(LEAST_ROOM)
     }
 
     /// Whether passwords may be sent over this connection as they are.

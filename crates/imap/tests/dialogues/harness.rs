@@ -133,7 +133,7 @@ fn matches(expected: &str, line: &str) -> bool {
 pub(crate) struct Dialogue {
     pub(crate) account: Account,
     pub(crate) clients: BTreeMap<u32, Client>,
-    setup: Setup,
+    pub(crate) setup: Setup,
     /// New connections are logged in, with this mailbox selected.
     selected: Option<String>,
 }

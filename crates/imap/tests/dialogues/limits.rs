@@ -77,6 +77,18 @@ fn tolerated_deviations() {
         C: c STATUS INBOX ( MESSAGES )
         S: * STATUS INBOX (MESSAGES 0)
         S: c OK Status completed.
+        C: d EXAMINE INBOX
+        S: * FLAGS …
+        S: …
+        S: * 0 EXISTS
+        S: …
+        S: …
+        S: …
+        S: …
+        S: d OK …
+        C: e SEARCH SUBJECT "Grüße"
+        S: * SEARCH
+        S: e OK Search completed.
         "#,
     );
     let mut dialogue = Dialogue::new(Setup::default());
@@ -87,4 +99,12 @@ fn tolerated_deviations() {
     client.send(b"Box\nc append Box \"1-Jan-2020 00:00:00 +0000\" {4+}\na:b\n\n", &account);
     let output = String::from_utf8(client.take()).unwrap();
     assert!(output.ends_with("+ OK\r\nb OK Create completed.\r\nc OK [APPENDUID 1002 1] Append completed.\r\n"), "{output}");
+}
+
+#[test]
+fn a_tiny_output_buffer_still_works() {
+    let mut dialogue = Dialogue::within("INBOX");
+    dialogue.deliver(&["one", "two"]);
+    dialogue.setup.limits.output_buffer = config::Size(0);
+    dialogue.run("C: a FETCH 1:2 UID\nS: * 1 FETCH (UID 1)\nS: * 2 FETCH (UID 2)\nS: a OK …");
 }

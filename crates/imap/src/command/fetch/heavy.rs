@@ -84,7 +84,7 @@ impl Message {
 
     /// Writes on; false if the output is full before the end.
     pub(super) fn go_on(&mut self, core: &mut Core, fetch: &mut Fetch) -> bool {
-        let limit = core.settings.limits.output_buffer.octets();
+        let limit = core.room();
         match self.write(core, fetch, limit) {
             Ok(false) => return false,
             Ok(true) => {}
