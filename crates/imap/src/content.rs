@@ -16,26 +16,31 @@ use mail::Uid;
 /// Messages up to this size are read at once, in octets.
 const SMALL: u64 = 256 * 1024;
 
-/// What is read at first of a larger one, and the size of the pieces in which it streams.
+/// What is read at first of one that is not, in octets: most headers are shorter.
+const HEAD: u64 = 8 * 1024;
+
+/// The pieces in which it streams, in octets.
 const PIECE: usize = 32 * 1024;
 
-/// How much of a message has to be in memory.
+/// How much of a message is needed; each says all that the one before it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
     /// Nothing: it is answered from what the mailbox knows.
     Nothing,
-    /// It has to be open.
-    Open,
-    /// The header.
+    /// The facts about its content.
+    Facts,
+    /// Its header, in memory.
     Header,
-    /// All of it.
+    /// Its octets, in memory if it is small.
+    Octets,
+    /// All of it, in memory.
     Whole,
 }
 
 /// How much of a message a section needs.
 pub(crate) fn need(section: &Section) -> Need {
     match (section.path.is_empty(), &section.text) {
-        (true, Text::Whole) => Need::Open,
+        (true, Text::Whole | Text::Text) => Need::Octets,
         (true, _) => Need::Header,
         (false, _) => Need::Whole,
     }
@@ -97,12 +102,10 @@ impl Content {
         let size = body.size();
         let mut content = Self { body, size, raw: scratch, header: 0 };
         content.raw.clear();
-        if need == Need::Whole || size <= SMALL {
+        if need == Need::Whole || need == Need::Octets && size <= SMALL {
             content.read_to(size)?;
         }
-        if need >= Need::Header {
-            content.read_header()?;
-        }
+        content.read_header()?;
         Ok(content)
     }
 
@@ -133,8 +136,8 @@ impl Content {
     }
 
     /// Reads on until the header is in memory.
-    pub(crate) fn read_header(&mut self) -> store::Result<()> {
-        let mut next = PIECE as u64;
+    fn read_header(&mut self) -> store::Result<()> {
+        let mut next = HEAD;
         loop {
             if !self.is_whole() {
                 self.read_to(next)?;

@@ -61,17 +61,13 @@ pub(super) fn begin(core: &mut Core, fetch: &mut Fetch, sequence: u32) -> Option
 impl Message {
     /// Gets all that is needed before the first octet is written, so that what cannot be read is left out as a whole.
     fn prepare(&mut self, open: &Open, fetch: &mut Fetch) -> Result<(), Refusal> {
-        let summary = fetch.items.iter().any(|item| matches!(item, Item::Envelope | Item::Structure { .. }));
+        let summary = fetch.items.iter().any(|item| item.need() == Need::Facts);
         if summary {
             self.facts = open.view.facts(self.uid).and_then(|blob| Facts::decode(&blob));
         }
-        let others = fetch.items.iter().filter(|item| !matches!(item, Item::Envelope | Item::Structure { .. }));
-        let mut need = others.map(Item::need).max().unwrap_or(Need::Nothing);
         let lacks_facts = summary && self.facts.is_none();
-        if lacks_facts {
-            need = need.max(Need::Whole);
-        }
-        if need == Need::Nothing {
+        let need = if lacks_facts { Need::Whole } else { fetch.need };
+        if need <= Need::Facts {
             return Ok(());
         }
         let content = Content::open(&*open.view, self.uid, need, std::mem::take(&mut fetch.scratch))?;

@@ -42,7 +42,7 @@ impl Item {
     pub(crate) fn need(&self) -> Need {
         match self {
             Self::Uid | Self::Flags | Self::ModSeq | Self::InternalDate | Self::SaveDate | Self::Size => Need::Nothing,
-            Self::Envelope | Self::Structure { .. } => Need::Open,
+            Self::Envelope | Self::Structure { .. } => Need::Facts,
             Self::Section(named) => content::need(&named.section),
             Self::Binary(_) | Self::BinarySize(_) => Need::Whole,
         }
