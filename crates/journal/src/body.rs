@@ -27,6 +27,9 @@ enum Source {
     Parts(Arc<[(u64, Place)]>),
 }
 
+/// How often pieces may be moved while they are read.
+const MOVES: usize = 100;
+
 /// How much is read at once.
 const STEP: usize = 1 << 16;
 
@@ -61,9 +64,13 @@ impl Body {
         if let Some(count) = self.source.read_at(buffer, offset)? {
             return Ok(count);
         }
-        // Its pieces were moved to a newer segment since: look again. They cannot move twice in the time of one read.
-        let source = Self::of(&self.shared, self.id)?.source;
-        source.read_at(buffer, offset)?.ok_or(Error::Gone)
+        // Its pieces were moved to a newer segment since: look again. A thread that is kept waiting may find them moved once more.
+        for _ in 0..MOVES {
+            if let Some(count) = Self::of(&self.shared, self.id)?.source.read_at(buffer, offset)? {
+                return Ok(count);
+            }
+        }
+        Err(Error::Gone)
     }
 
     /// The whole body in one piece, without a copy if it is in memory.

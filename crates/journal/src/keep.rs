@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::group::{Durable, Group};
 use crate::record::Kind;
 use crate::segment::{Segment, create};
-use crate::state::{Item, Shared, State};
+use crate::state::{Item, Limits, Shared, State};
 
 /// Free segments that are kept at hand.
 const SPARE: usize = 2;
@@ -111,7 +111,7 @@ impl Shared {
             let mut state = self.lock();
             let call = state.released.is_some() || state.marked;
             let oldest = state.live.front().map_or(u64::MAX, |segment| segment.generation());
-            if !call && state.oldest_needed() <= oldest && !state.is_sparse() {
+            if !call && state.oldest_needed() <= oldest && !state.is_sparse(&self.limits) {
                 return None;
             }
             state.covering = state.released.take();
@@ -207,11 +207,11 @@ impl Shared {
         }
     }
 
-    /// Copies what is left in the oldest segment to the end, if less than half of the journal is in use.
+    /// Copies what is left in the oldest segment to the end, if the journal is mostly empty.
     fn move_old(self: &Arc<Self>) -> Result<()> {
         let pieces = {
             let state = self.lock();
-            if !state.is_sparse() {
+            if !state.is_sparse(&self.limits) {
                 return Ok(());
             }
             let oldest = state.live.front().map_or(0, |segment| segment.generation());
@@ -250,13 +250,13 @@ impl Shared {
 }
 
 impl State {
-    /// Whether copying the oldest segment's entries is worth it: there are several segments, and they are mostly empty.
-    fn is_sparse(&self) -> bool {
-        if self.live.len() < 3 {
-            return false;
-        }
-        let room: u64 = self.live.iter().map(|segment| segment.size).sum();
-        self.entries.values().map(Entry::stored).sum::<u64>() < room / 2
+    /// Whether copying the oldest segment's entries is worth it: more than twice as many segments are in use as their entries
+    /// would fill, or more than that when there are hardly any others. Below that, copying would go round and round without
+    /// freeing anything.
+    fn is_sparse(&self, limits: &Limits) -> bool {
+        let stored: u64 = self.entries.values().map(Entry::stored).sum();
+        let filled = usize::try_from(stored.div_ceil(limits.segment)).unwrap_or(usize::MAX).saturating_add(1);
+        self.live.len() > filled.max(limits.segments - 2).min(filled.saturating_mul(2))
     }
 
     fn pieces_in(&self, generation: u64) -> Vec<Piece> {
