@@ -363,7 +363,6 @@ impl Evaluator<'_> {
         let code = self.finish(end);
         self.restore(own);
         self.clones -= 1;
-        self.skip_block(program, recipe);
         let mut success = true;
         if wait.counts {
             self.state.exit_code = code;
@@ -375,6 +374,8 @@ impl Evaluator<'_> {
             }
         }
         self.settle(success);
+        self.release_local_lock();
+        self.skip_block(program, recipe);
         Flow::Next
     }
 

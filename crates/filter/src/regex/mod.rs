@@ -54,6 +54,8 @@ pub(crate) struct Regex {
 struct Engine {
     automaton: Automaton,
     search: Search,
+    /// The same without `^^` at the end, if there is one: to tell where a match ends.
+    endless: Option<Search>,
 }
 
 impl Regex {
@@ -89,7 +91,8 @@ impl Regex {
         let build = || {
             let automaton = Automaton::of(self.node.as_ref()?, MOST_NODES)?;
             let search = Search::new(&automaton)?;
-            Some(Engine { automaton, search })
+            let endless = automaton.without_last().and_then(|automaton| Search::new(&automaton));
+            Some(Engine { automaton, search, endless })
         };
         self.engine.get_or_init(build).as_ref()
     }
@@ -121,8 +124,12 @@ impl Regex {
     pub(crate) fn next_end(&self, text: Text<'_>, from: usize) -> Option<usize> {
         // A newline right before the place counts once more, as the start of a line.
         let again = text.0.get(from).is_some_and(|octet| *octet == b'\n');
-        let end = self.engine()?.search.first_end(text.0, if again { from } else { from + 1 })?;
-        Some(end.saturating_sub(1))
+        let from = if again { from } else { from + 1 };
+        let engine = self.engine()?;
+        let end = engine.search.first_end(text.0, from)?;
+        // The last edge is seen at the newline behind the text, but is not that newline.
+        let at_edge = end == text.0.len() && engine.endless.as_ref().is_some_and(|search| search.first_end(text.0, from) != Some(end));
+        Some(end.saturating_sub(if at_edge { 2 } else { 1 }))
     }
 }
 

@@ -43,6 +43,24 @@ impl Automaton {
     }
 }
 
+impl Automaton {
+    /// The automaton without matches at the last edge; `None` if it has none of these.
+    pub(crate) fn without_last(&self) -> Option<Self> {
+        if !self.steps.contains(&Step::Last) {
+            return None;
+        }
+        let mut other = self.clone();
+        for (place, step) in other.steps.iter_mut().enumerate() {
+            if *step == Step::Last {
+                // A thread that only comes back here leads nowhere.
+                let own = Place::try_from(place).ok()?;
+                *step = Step::Fork(own, own);
+            }
+        }
+        Some(other)
+    }
+}
+
 /// Every program has its end at this place.
 const FOUND: Place = 0;
 

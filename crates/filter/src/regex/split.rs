@@ -27,7 +27,7 @@ pub(crate) fn search(automaton: &Automaton, text: &[u8], from: usize) -> Option<
         if machine.step(at) {
             break;
         }
-        let may_start = machine.best.is_none() && at + 1 < text.len();
+        let may_start = machine.best.is_none() && at < text.len();
         if machine.next.places.is_empty() && !may_start {
             break;
         }
@@ -109,8 +109,7 @@ impl<'a> Machine<'a> {
     /// Feeds the octet at `at`, or the end. True when the search is over.
     fn step(&mut self, at: usize) -> bool {
         std::mem::swap(&mut self.now, &mut self.next);
-        // No match begins at the newline that was put behind the text.
-        let starts = self.best.is_none() && (at + 1 < self.text.len() || at == 0);
+        let starts = self.best.is_none() && at < self.text.len();
         if starts && self.follow(self.automaton.start, NONE, at) {
             return true;
         }

@@ -43,6 +43,8 @@ fn edges() {
     check("^^^^", "", "+");
     check("^^^^", "a", "-");
     check("x|a^^", "ba", "+");
+    check("a*^^", "b", "+");
+    check(r"()\/^^", "b", "=");
 }
 
 #[test]
@@ -87,6 +89,8 @@ fn counting_goes_on_behind_the_shortest_match() {
     assert_eq!(count("a*", "b"), -1);
     assert_eq!(count("^", "a"), -1);
     assert_eq!(count("^x$", "x\nx\nx"), 3);
+    assert_eq!(count("b^^", "ab"), 1);
+    assert_eq!(count("()^^", "ab"), -1);
 }
 
 #[test]
@@ -110,4 +114,108 @@ fn abbreviations_are_spelled_out() {
     assert!(expand("a|^FROM_DAEMON").1);
     assert_eq!(expand(r"\^TO_joe"), (r"\^TO_joe".to_owned(), false));
     assert_eq!(expand("^to_joe").0, "^to_joe");
+}
+
+/// A slow matcher to compare with: for a part of an expression and a place, all places where a match can end.
+mod reference {
+    use std::collections::BTreeSet;
+
+    use super::super::syntax::{Node, Times};
+
+    pub(super) struct Reference<'a> {
+        pub(super) text: &'a [u8],
+    }
+
+    impl Reference<'_> {
+        /// The ends of matches of `node` that begin at one of `starts`; `last` if nothing follows it.
+        pub(super) fn ends(&self, node: &Node, starts: &BTreeSet<usize>, last: bool) -> BTreeSet<usize> {
+            let consume = |matches: &dyn Fn(u8) -> bool| {
+                starts.iter().filter(|at| self.text.get(**at).is_some_and(|octet| matches(*octet))).map(|at| at + 1).collect()
+            };
+            match node {
+                Node::Empty | Node::Split => starts.clone(),
+                Node::Octet(octet) => consume(&|other| other == *octet),
+                Node::Class(class) => consume(&|other| class.contains(other)),
+                Node::Edge if last => starts.iter().filter(|at| **at + 1 == self.text.len()).map(|at| at + 1).collect(),
+                Node::Edge => starts.iter().filter(|at| **at == 0).map(|at| at + 1).collect(),
+                Node::Sequence(parts) => {
+                    let count = parts.len();
+                    parts
+                        .iter()
+                        .enumerate()
+                        .fold(starts.clone(), |starts, (place, part)| self.ends(part, &starts, last && place + 1 == count))
+                }
+                Node::Either(parts) => parts.iter().flat_map(|part| self.ends(part, starts, last)).collect(),
+                Node::Repeat(part, Times::Maybe) => self.ends(part, starts, last).union(starts).copied().collect(),
+                Node::Repeat(part, times) => {
+                    let mut all = if *times == Times::Any { starts.clone() } else { self.ends(part, starts, false) };
+                    loop {
+                        let more: BTreeSet<usize> = self.ends(part, &all, false).union(&all).copied().collect();
+                        if more == all {
+                            return all;
+                        }
+                        all = more;
+                    }
+                }
+            }
+        }
+
+        pub(super) fn matches(&self, node: &Node) -> bool {
+            let starts: BTreeSet<usize> = (0..self.text.len()).collect();
+            !self.ends(node, &starts, true).is_empty()
+        }
+    }
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::super::syntax::parse;
+    use super::reference::Reference;
+    use super::*;
+
+    fn expression() -> impl Strategy<Value = String> {
+        let leaf =
+            prop::sample::select(vec!["a", "b", "c", ".", "^", "$", "[ab]", "[^a]", r"\<", r"\>", "^^", "", "(", ")", "*", "[", r"\."]);
+        let inner = leaf.prop_map(str::to_owned).prop_recursive(4, 24, 4, |part| {
+            prop_oneof![
+                prop::collection::vec(part.clone(), 1..4).prop_map(|parts| parts.concat()),
+                prop::collection::vec(part.clone(), 1..4).prop_map(|parts| format!("({})", parts.join("|"))),
+                (part, prop::sample::select(vec!["*", "+", "?"])).prop_map(|(part, times)| format!("({part}){times}")),
+            ]
+        });
+        prop::collection::vec(inner, 1..4).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn the_engine_agrees_with_the_slow_matcher(expression in expression(), text in "[abc \n]{0,14}") {
+            prop_assume!(!expression.is_empty());
+            let framed = framed(&text, true);
+            let regex = Regex::new(expression.as_bytes(), true);
+            let parsed = parse(expression.as_bytes(), true).unwrap();
+            let expected = Reference { text: &framed }.matches(&parsed.node);
+            prop_assert_eq!(regex.find(Text(&framed)).is_some(), expected, "{} on {:?}", expression, text);
+        }
+
+        #[test]
+        fn any_octets_are_read_and_searched(expression in prop::collection::vec(1u8.., 0..40), text in prop::collection::vec(any::<u8>(), 0..200)) {
+            let framed = [b"\n", text.as_slice(), b"\n"].concat();
+            if let Some(Hit::Part(begin, end)) = Regex::new(&expression, false).find(Text(&framed)) {
+                prop_assert!(begin <= end && end <= text.len());
+            }
+        }
+
+        #[test]
+        fn match_is_a_match_of_the_right_side(left in "[abc]{1,3}", right in expression(), text in "[abc \n]{0,14}") {
+            let framed = framed(&text, true);
+            let regex = Regex::new(format!("{left}\\/({right})").as_bytes(), true);
+            if let Some(Hit::Part(begin, end)) = regex.find(Text(&framed)) {
+                prop_assert!(text[..begin].to_ascii_lowercase().ends_with(&left));
+                let node = parse(format!("({right})").as_bytes(), true).unwrap().node;
+                let ends = Reference { text: &framed }.ends(&node, &[begin + 1].into(), true);
+                prop_assert!(ends.iter().any(|found| (found - 1).min(text.len()) == end), "{} {} on {:?}", left, right, text);
+            }
+        }
+    }
 }
