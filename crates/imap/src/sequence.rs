@@ -60,7 +60,8 @@ impl Numbers {
             return positions(saved, uids);
         }
         let count = u32::try_from(uids.len()).unwrap_or(u32::MAX);
-        let inside = self.ordered(count).into_iter().filter(|(first, last)| *first <= count && *last > 0);
+        // In an empty mailbox `*` is no message.
+        let inside = self.ordered(count).into_iter().filter(|(first, last)| *first <= count && *last > 0 && count > 0);
         collect(inside.map(|(first, last)| (first.max(1), last.min(count))))
     }
 
@@ -153,7 +154,9 @@ mod tests {
         let within = |text: &str| parse(text).unwrap().sequence_within(&UIDS, &UidSet::new()).to_string();
         assert_eq!(within("4:4000000000"), "4:5");
         assert_eq!(within("4000000000"), "");
-        assert_eq!(parse("*").unwrap().sequence_within(&[], &UidSet::new()).to_string(), "");
+        for text in ["*", "2:*", "1:2", "*:1"] {
+            assert!(parse(text).unwrap().sequence_within(&[], &UidSet::new()).is_empty(), "{text} in an empty mailbox");
+        }
     }
 
     #[test]
