@@ -11,7 +11,7 @@ use system::File;
 use crate::error::{Error, Result};
 use crate::queue::Queue;
 use crate::spool;
-use crate::state::{Place, Progress};
+use crate::state::{Message, Place, Progress};
 
 /// One recipient of a message, for a worker to deliver. A job that is dropped without an end is ready again.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Job {
     pub tries: u32,
     /// It may have been delivered before a crash: the worker has to look before doing it again.
     pub doubtful: bool,
+    /// What [`Job::note`] was given before the crash, as far as the journal has it.
+    pub told: Vec<Vec<u8>>,
     ended: bool,
 }
 
@@ -38,8 +40,20 @@ enum Source {
 }
 
 impl Job {
-    pub(crate) fn new(queue: Queue, envelope: Arc<Envelope>, number: u32, place: Place, (tries, doubtful): (u32, bool)) -> Self {
-        Self { queue, envelope, number, place, tries, doubtful, ended: false }
+    /// A job for a recipient of the message.
+    pub(crate) fn new(queue: Queue, message: &Message, number: u32) -> Self {
+        let tries = message.tries.get(number as usize).copied().unwrap_or(0);
+        let told = message.told.iter().filter(|(of, _)| *of == number).map(|(_, note)| note.clone()).collect();
+        let (envelope, place, doubtful) = (message.envelope.clone(), message.place.clone(), message.doubtful);
+        Self { queue, envelope, number, place, tries, doubtful, told, ended: false }
+    }
+
+    /// Notes in the journal what somebody may be told from now on, such as the UID that the message got: after a power cut the
+    /// next worker has it in [`Job::told`]. A message that is in a file of its own has no such notes.
+    pub fn note(&self, note: &[u8]) {
+        if let Place::Journal(entry, _) = &self.place {
+            self.queue.note(*entry, &[&self.number.to_le_bytes(), note].concat());
+        }
     }
 
     /// The message's envelope.

@@ -11,7 +11,7 @@ use system::{Clock, Disk};
 use crate::error::{Error, Result};
 use crate::incoming::Incoming;
 use crate::job::{Job, micros};
-use crate::state::{Message, Place, Progress, State};
+use crate::state::{Message, Place, Progress, State, Way};
 use crate::{envelope, spool};
 
 /// Mail on its way. Clones are cheap and stand for the same queue.
@@ -128,9 +128,21 @@ impl Queue {
     }
 
     fn job(&self, state: &State, id: MessageId, number: u32) -> Option<Job> {
-        let message = state.messages.get(&id)?;
-        let tries = message.tries.get(number as usize).copied()?;
-        Some(Job::new(self.clone(), message.envelope.clone(), number, message.place.clone(), (tries, message.doubtful)))
+        Some(Job::new(self.clone(), state.messages.get(&id)?, number))
+    }
+
+    /// Takes every recipient that a worker noted something about before a power cut. They come before all others: what others
+    /// get must not be what these were told.
+    #[must_use]
+    pub fn take_told(&self) -> Vec<Job> {
+        let mut state = self.lock();
+        let told = |(id, number): &Way| state.messages.get(id).is_some_and(|message| message.told.iter().any(|(of, _)| of == number));
+        let ways: Vec<Way> = state.ready.iter().copied().filter(told).collect();
+        let ready = |(id, number): Way| {
+            let is_ready = state.progress(id, number) == Some(&Progress::Ready);
+            is_ready.then(|| state.set(id, number, Progress::Delivering)).and_then(|()| self.job(&state, id, number))
+        };
+        ways.into_iter().filter_map(ready).collect()
     }
 
     /// No more jobs are handed out; those that wait for one stop waiting. Files of messages that have just left are removed,
@@ -265,6 +277,11 @@ impl Queue {
     /// The sender of a message went away; it may reach the disk all the same.
     pub(crate) fn expect(&self, waiting: (EntryId, Envelope, Durable)) {
         self.lock().arriving.push(waiting);
+    }
+
+    /// A worker's note about a recipient; nobody waits for it.
+    pub(crate) fn note(&self, entry: EntryId, note: &[u8]) {
+        drop(self.inner.journal.mark(entry, note));
     }
 
     /// A recipient has its message.
@@ -440,6 +457,12 @@ fn recover(state: &mut State, journal: &Journal, envelope: Envelope, entry: &Rec
         if let Some(progress) = message.progress.get_mut(number as usize) {
             *progress = Progress::Done;
             message.doubt(number, journal.covered());
+        }
+    }
+    for note in entry.notes.iter().chain(&entry.doubts) {
+        // Longer ones than the number alone are what a worker noted.
+        if let Some((number, told)) = note.split_first_chunk().filter(|(_, told)| !told.is_empty()) {
+            message.told.push((u32::from_le_bytes(*number), told.to_vec()));
         }
     }
     if message.is_done() {

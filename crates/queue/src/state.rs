@@ -62,6 +62,8 @@ pub(crate) struct Message {
     pub(crate) tries: Vec<u32>,
     /// It may have been delivered before a crash.
     pub(crate) doubtful: bool,
+    /// What workers noted about recipients before a crash, with the recipients' numbers.
+    pub(crate) told: Vec<(u32, Vec<u8>)>,
     /// Recipients that are done, until what they got is on disk.
     unsure: BTreeMap<u32, Durable>,
     /// Its file is being written; what changes meanwhile makes that stale.
@@ -89,6 +91,7 @@ impl Message {
             progress: vec![Progress::Ready; count],
             tries: vec![0; count],
             doubtful: false,
+            told: Vec::new(),
             unsure: BTreeMap::new(),
             writing: false,
             stale: false,

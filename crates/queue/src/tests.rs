@@ -227,6 +227,31 @@ fn a_message_whose_state_is_damaged_is_delivered_with_doubts() {
 }
 
 #[test]
+fn what_a_worker_noted_comes_back_first() {
+    let place = House::new();
+    let (journal, queue) = place.open();
+    (1..4).for_each(|id| accept(&queue, id, &["joe@b.example", "ann@b.example"]));
+    for _ in 0..4 {
+        let job = take(&queue).unwrap();
+        if (job.envelope().id, job.number()) == (MessageId::from_number(2), 1) {
+            job.note(b"INBOX 7");
+            job.note(b"shelf 8");
+        }
+    }
+    assert!(queue.take_told().is_empty());
+    drop((queue, journal));
+    let (_journal, queue) = place.open();
+    let told = queue.take_told();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].envelope().id, told[0].number(), told[0].doubtful), (MessageId::from_number(2), 1, true));
+    assert_eq!(told[0].told, [b"INBOX 7".to_vec(), b"shelf 8".to_vec()]);
+    assert!(queue.take_told().is_empty());
+    told.into_iter().for_each(|job| job.delivered().unwrap());
+    let rest: Vec<_> = std::iter::from_fn(|| take(&queue)).collect();
+    assert_eq!((rest.len(), rest.iter().all(|job| job.told.is_empty())), (5, true));
+}
+
+#[test]
 fn the_queue_takes_no_more_than_it_may() {
     let place = House::new();
     let (_journal, queue) = place.open_with(&config::Queue { max_messages: 1, ..Default::default() });
