@@ -13,6 +13,7 @@ mod crash;
 mod docs;
 mod dovecot;
 mod edges;
+mod hardships;
 mod harness;
 mod mbsync;
 mod readers;

@@ -1,6 +1,7 @@
 //! `mailctl account`: who may log in here. Passwords come from a prompt or from standard input, never from the command line.
 
 use std::io::{self, BufRead, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -67,14 +68,33 @@ pub(crate) fn run(path: &Path, command: AccountCommand) -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Home(error)) => fail(EX_DATAERR, error),
         Err(Failure::Input(error)) => fail(EX_IOERR, format!("the password: {error}")),
         Err(Failure::Accounts(error)) if error.is_temporary() => fail(EX_TEMPFAIL, error),
         Err(Failure::Accounts(error)) => fail(EX_DATAERR, error),
     }
 }
 
+/// A home belongs to one account, and to the user that the daemon runs as: that of the instance's data folder.
+fn check_home(accounts: &Accounts, layout: &Layout, home: &Path) -> Result<(), String> {
+    let shown = home.display();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if let Some(other) = accounts.list().iter().find(|other| real(&other.home) == real(home)) {
+        return Err(format!("{shown} is the home of {} already: two accounts on one Maildir would be in each other's way", other.name));
+    }
+    let owner = |path: &Path| path.metadata().map(|meta| meta.uid());
+    match (owner(home), owner(layout.data())) {
+        (Ok(theirs), Ok(ours)) if theirs != ours => Err(format!(
+            "{shown} belongs to user {theirs}, and the daemon of this instance runs as user {ours}, as which it would write and run \
+             rules there\n  give it the folder first, with: chown -R {ours} {shown}"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Why a command failed.
 enum Failure {
+    Home(String),
     Input(io::Error),
     Accounts(AccountsError),
 }
@@ -93,6 +113,7 @@ async fn carry_out(accounts: &Accounts, layout: &Layout, command: AccountCommand
                 return Err(AccountsError::Exists(name.to_string()).into());
             }
             let home = home.map_or_else(|| layout.home(name.as_str()), |home| std::path::absolute(&home).unwrap_or(home));
+            check_home(accounts, layout, &home).map_err(Failure::Home)?;
             accounts.add(&name, password.read().map_err(Failure::Input)?, &home).await?;
             print(format_args!("added {name}, home {}", home.display()));
         }

@@ -46,8 +46,14 @@ fn show(path: &Path, request: &Value, listing: &Listing, human: impl Fn(&Value))
     ExitCode::SUCCESS
 }
 
-pub(crate) fn reload(path: &Path) -> ExitCode {
-    show(path, &json!({"command": "reload"}), &Listing { json: false }, |_| print("reloaded"))
+pub(crate) fn reload(path: &Path, listing: &Listing) -> ExitCode {
+    show(path, &json!({"command": "reload"}), listing, |answer| {
+        print("reloaded");
+        let later: Vec<_> = answer["after_restart"].as_array().into_iter().flatten().map(text).collect();
+        if !later.is_empty() {
+            eprintln!("these new values count after a restart: {}", later.join(", "));
+        }
+    })
 }
 
 pub(crate) fn status(path: &Path, listing: &Listing) -> ExitCode {

@@ -50,7 +50,7 @@ enum Command {
     #[command(subcommand)]
     Config(config_command::ConfigCommand),
     /// Make the running daemon read its configuration, maps and certificate anew
-    Reload,
+    Reload(daemon::Listing),
     /// Tell whether the daemon runs and where it listens
     Status(daemon::Listing),
     /// Look at the journal of accepted mail
@@ -105,7 +105,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Account(command) => account::run(&config, command),
         Command::Alias(command) => alias::run(&config, command),
         Command::Config(command) => config_command::run(&config, &command),
-        Command::Reload => daemon::reload(&config),
+        Command::Reload(listing) => daemon::reload(&config, &listing),
         Command::Status(listing) => daemon::status(&config, &listing),
         Command::Journal(command) => daemon::journal(&config, &command),
         Command::Queue(command) => queue::run(&config, &command),

@@ -48,7 +48,8 @@ pub(crate) fn run(path: &Path, command: &QueueCommand) -> ExitCode {
     match command {
         QueueCommand::List(listing) => list(path, None, listing),
         QueueCommand::Show { id, listing } => list(path, Some(id), listing),
-        QueueCommand::Retry { id } | QueueCommand::Release { id } => act(path, "queue-retry", id, "is tried again"),
+        QueueCommand::Retry { id } => act(path, "queue-retry", id, "is tried again"),
+        QueueCommand::Release { id } => act(path, "queue-release", id, "goes on"),
         QueueCommand::Hold { id } => act(path, "queue-hold", id, "is held"),
         QueueCommand::Delete { id } => act(path, "queue-delete", id, "is deleted"),
     }

@@ -68,7 +68,11 @@ pub(crate) fn run(path: &Path, arguments: &[String]) -> ExitCode {
         Ok(server) => server,
         Err(error) => return fail(EX_TEMPFAIL, error),
     };
-    let sender = request.sender.clone().unwrap_or_else(|| format!("{}@{}", user(), config.server.hostname));
+    let hostname = &config.server.hostname;
+    request.recipients = request.recipients.iter().flat_map(|recipient| complete(recipient, hostname)).collect();
+    // An empty sender is one: -f '<>' is how reports are sent.
+    let sender = request.sender.clone().unwrap_or_else(user);
+    let sender = complete(&sender, hostname).into_iter().next().unwrap_or_default();
     match submit(server, &config.server.hostname, &sender, &request.recipients, &message) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Refused::Io(error)) => fail(EX_TEMPFAIL, format!("{server}: {error}")),
@@ -87,6 +91,15 @@ fn server(layout: &Layout) -> Result<SocketAddr, AskError> {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
     Ok(address)
+}
+
+/// The addresses of an argument: several may stand between commas, in angle brackets or not, and a bare name is one of this host.
+fn complete(argument: &str, hostname: &str) -> Vec<String> {
+    let plain = |part: &str| part.trim().trim_start_matches('<').trim_end_matches('>').trim().to_owned();
+    // A comma within quotes belongs to a local part.
+    let parts = if argument.contains('"') { vec![plain(argument)] } else { argument.split(',').map(plain).collect() };
+    let named = parts.into_iter().filter(|part| !part.is_empty());
+    named.map(|part| if part.contains('@') { part } else { format!("{part}@{hostname}") }).collect()
 }
 
 fn user() -> String {
@@ -180,6 +193,20 @@ fn expect(replies: &mut impl BufRead) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bare_names_are_of_this_host() {
+        for (argument, expected) in [
+            ("joe", "joe@h.example"),
+            ("joe@x.example", "joe@x.example"),
+            ("<joe>", "joe@h.example"),
+            ("joe, <a@b.example>,", "joe@h.example a@b.example"),
+            ("\"a,b\"@x.example", "\"a,b\"@x.example"),
+            ("<>", ""),
+        ] {
+            assert_eq!(complete(argument, "h.example").join(" "), expected, "{argument}");
+        }
+    }
 
     #[test]
     fn the_command_lines_of_mail_programs_are_understood() {

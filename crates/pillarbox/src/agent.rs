@@ -4,14 +4,16 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use auth::Account;
 use config::Config;
 use filter::Programs;
 use journal::Recovered;
-use mail::MessageId;
+use mail::{MessageId, Uid, UidValidity};
 use mailbox::Replay;
+use serde_json::json;
 
 use crate::house::House;
 use crate::rules::{self, Surroundings};
@@ -45,6 +47,24 @@ pub(crate) enum AgentError {
         /// Why.
         source: io::Error,
     },
+    /// Files made in it would be root's, its rules' programs would run as root, and root would follow its links.
+    #[error(
+        "{path} belongs to the Unix user {owner}, and the daemon runs as root, which must not act in it; run the daemon as that user, or give the folder to root with: chown -R root: {path}"
+    )]
+    Owner {
+        /// The home.
+        path: String,
+        /// The number of its owner.
+        owner: u32,
+    },
+    /// Two accounts have one home.
+    #[error("{home} is the home of the account {other} already; give this account one of its own")]
+    Shared {
+        /// The home.
+        home: String,
+        /// The older account.
+        other: String,
+    },
     /// A defect, or the end of the daemon.
     #[error("internal error")]
     Task,
@@ -66,6 +86,10 @@ pub(crate) struct Delivery<'a> {
     pub(crate) extension: String,
     /// It may have been delivered before a crash.
     pub(crate) doubtful: bool,
+    /// What was noted by [`Delivery::note`] then.
+    pub(crate) told: &'a [Vec<u8>],
+    /// Writes down under which UID a mail program may see it from now on.
+    pub(crate) note: &'a dyn Fn(&[u8]),
     /// Lines that go above it.
     pub(crate) head: Vec<u8>,
     pub(crate) content: &'a dyn Content,
@@ -113,6 +137,8 @@ pub(crate) struct Stored {
 /// What became of a message.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    /// Whose mailboxes.
+    pub(crate) account: String,
     pub(crate) stored: Vec<Stored>,
     /// `file:line` of the rule that took it.
     pub(crate) rule: Option<String>,
@@ -130,10 +156,15 @@ pub(crate) fn account_of(entry: &Recovered) -> Option<String> {
 impl Agent {
     /// Opens the account, whose home is made if missing.
     pub(crate) fn open(house: &Arc<House>, record: &Arc<Account>) -> Result<Arc<Self>, AgentError> {
-        use std::os::unix::fs::DirBuilderExt;
+        use std::os::unix::fs::{DirBuilderExt, MetadataExt};
         let home = record.home.clone();
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&home);
-        made.map_err(|source| AgentError::Home { path: home.display().to_string(), source })?;
+        let wrong = |source| AgentError::Home { path: home.display().to_string(), source };
+        made.map_err(wrong)?;
+        let owner = std::fs::metadata(&home).map_err(wrong)?.uid();
+        if !may_act_in(rustix::process::geteuid().as_raw(), owner) {
+            return Err(AgentError::Owner { path: home.display().to_string(), owner });
+        }
         let name = record.name.as_str();
         let paths = mailbox::Paths { maildir: home.join("Maildir"), index: house.layout.index(name) };
         let mail = mailbox::Account::open(name, &house.environment, paths)?;
@@ -176,6 +207,26 @@ impl Agent {
         }
     }
 
+    /// Notes in the trace what a session did to messages of a mailbox: `uids` went to the mailbox `to`, if there is one, as
+    /// `to_uids`. Sets that are too scattered for a line are left out.
+    pub(crate) fn tell(&self, step: &str, mailbox: &str, uids: &[Uid], to: Option<(&str, &[Uid])>) {
+        let Some(house) = self.watcher.get().and_then(|(house, _)| house.upgrade()) else { return };
+        let mut details = json!({"account": self.surroundings.account, "mailbox": mailbox, "uids": ranges(uids)});
+        if let Some((to, to_uids)) = to {
+            details["to"] = json!(to);
+            details["to_uids"] = json!(ranges(to_uids));
+        }
+        if !uids.is_empty() {
+            house.trace.event(step, details);
+        }
+    }
+
+    /// The daemon ends and has given up waiting for what is being delivered.
+    fn is_aborted(&self) -> bool {
+        let house = self.watcher.get().and_then(|(house, _)| house.upgrade());
+        house.is_none_or(|house| house.aborted.load(Ordering::Relaxed))
+    }
+
     /// Something happened in a mailbox's folder.
     pub(crate) fn look(&self, mailbox: &str) {
         self.mail.hint(mailbox);
@@ -198,7 +249,7 @@ impl Agent {
         if !rules.exists() {
             let mut whole = Whole { head: &delivery.head, content: delivery.content, at: 0 };
             target.put("INBOX", &mut whole).map_err(|error| error.to_string())?;
-            return Ok(Report { stored: target.stored, ..Report::default() });
+            return Ok(Report { account: self.surroundings.account.clone(), stored: target.stored, ..Report::default() });
         }
         let large = delivery.content.len() >= LARGE;
         let _turn = large.then(|| LARGE_MESSAGE.lock().unwrap_or_else(PoisonError::into_inner));
@@ -211,10 +262,27 @@ impl Agent {
         let rule = rules::matched_recipe(&filtered.outcome);
         let outside = rules::outside_targets(&filtered.outcome);
         if filtered.outcome.code == 0 || !filtered.outcome.deliveries.is_empty() {
-            return Ok(Report { stored: target.stored, rule, outside, log: filtered.log });
+            let account = self.surroundings.account.clone();
+            return Ok(Report { account, stored: target.stored, rule, outside, log: filtered.log });
         }
         Err(format!("the rules gave exit code {}: {}", filtered.outcome.code, filtered.log.trim_end()))
     }
+}
+
+/// The most ranges of UIDs in a line of the trace.
+const MOST_RANGES: usize = 500;
+
+/// UIDs as IMAP writes them, in their order; nothing if they are too scattered.
+fn ranges(uids: &[Uid]) -> Option<String> {
+    let mut set = mail::UidSet::new();
+    uids.iter().for_each(|uid| set.insert(*uid));
+    (set.ranges().len() <= MOST_RANGES).then(|| set.to_string())
+}
+
+/// Whether a daemon with this user id may act in a folder of that owner. What another user lets us do is the kernel's to say,
+/// but the kernel lets root do everything.
+fn may_act_in(daemon: u32, owner: u32) -> bool {
+    daemon != 0 || owner == 0
 }
 
 /// Puts one message into mailboxes, as often as the rules say.
@@ -228,15 +296,48 @@ struct Target<'a> {
 impl Target<'_> {
     fn put(&mut self, mailbox: &str, body: &mut dyn Read) -> io::Result<String> {
         // The same message goes to the same file name again after a crash, and is found there.
-        let Delivery { id, number, doubtful, .. } = *self.delivery;
+        let Delivery { id, number, doubtful, told, note, .. } = *self.delivery;
+        if self.agent.is_aborted() {
+            return Err(io::Error::other("the daemon stops"));
+        }
         let seconds = id.micros() / 1_000_000;
         let unique = maildir::name::unique(seconds, id, number * MOST_COPIES + self.count.min(MOST_COPIES - 1), &self.agent.host);
+        let copy = self.count;
         self.count += 1;
-        let replay = if doubtful { Replay::Maybe } else { Replay::No };
+        let replay = match told.iter().find_map(|note| Told::read(note).filter(|told| (told.copy, told.mailbox) == (copy, mailbox))) {
+            Some(told) => Replay::Told(told.uid_validity, told.uid),
+            None if doubtful => Replay::Maybe,
+            None => Replay::No,
+        };
         let what = mailbox::Delivery { mailbox, unique: &unique, received: seconds.cast_signed(), replay };
         let delivered = self.agent.mail.deliver(&what, body).map_err(io::Error::other)?;
+        note(&Told { copy, uid_validity: delivered.uid_validity, uid: delivered.uid, mailbox }.write());
         self.stored.push(Stored { mailbox: delivered.mailbox, uid: delivered.uid, file: delivered.file.clone() });
         Ok(delivered.file)
+    }
+}
+
+/// What the journal keeps of a delivery until the disk has it: a mail program may have been told of the UID by then, and after a
+/// power cut the message has to come back under it.
+#[derive(Debug, PartialEq, Eq)]
+struct Told<'a> {
+    /// The copy's number: rules may store several.
+    copy: u32,
+    uid_validity: UidValidity,
+    uid: Uid,
+    mailbox: &'a str,
+}
+
+impl<'a> Told<'a> {
+    fn write(&self) -> Vec<u8> {
+        format!("{} {} {} {}", self.copy, self.uid_validity, self.uid, self.mailbox).into_bytes()
+    }
+
+    fn read(note: &'a [u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(note).ok()?.splitn(4, ' ');
+        let mut number = || words.next()?.parse().ok();
+        let (copy, uid_validity, uid) = (number()?, number()?, number()?);
+        Some(Self { copy, uid_validity, uid, mailbox: words.next()? })
     }
 }
 
@@ -281,4 +382,33 @@ impl Read for Pieces<'_> {
 /// The path without `.` and doubled slashes, as rule files have them in front of folder names.
 fn normal(path: &Path) -> PathBuf {
     path.components().filter(|component| !matches!(component, std::path::Component::CurDir)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_acts_in_homes_of_its_own_alone() {
+        for (daemon, owner, expected) in [(0, 0, true), (0, 1000, false), (1000, 1000, true), (1000, 1001, true)] {
+            assert_eq!(may_act_in(daemon, owner), expected, "{daemon} in {owner}");
+        }
+    }
+
+    #[test]
+    fn what_was_told_comes_back() {
+        let told = Told { copy: 2, uid_validity: 1_795_000_000, uid: 7, mailbox: "lists.with space" };
+        assert_eq!(Told::read(&told.write()), Some(told));
+        for note in ["", "1 2 3", "1 2 x INBOX", "1 2 3 "] {
+            assert!(Told::read(note.as_bytes()).is_none_or(|told| told.mailbox.is_empty()), "{note}");
+        }
+    }
+
+    #[test]
+    fn pieces_and_paths() {
+        let mut text = String::new();
+        Pieces { pieces: &[b"a", b"", b"bc"], at: 0 }.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abc");
+        assert_eq!(normal(Path::new("/h/./Maildir//.x/")), Path::new("/h/Maildir/.x"));
+    }
 }

@@ -67,14 +67,17 @@ impl Answers for Commands {
         let queue = &self.house.queue;
         match request["command"].as_str() {
             Some("status") => self.status(),
-            Some("reload") => self.house.reload().map_or_else(|error| json!({"error": error}), |()| json!({"done": true})),
+            Some("reload") => {
+                self.house.reload().map_or_else(|error| json!({"error": error}), |later| json!({"done": true, "after_restart": later}))
+            }
             Some("refresh-accounts") => {
-                let refreshed = tokio::runtime::Handle::current().block_on(self.house.authenticator.accounts().refresh());
+                let refreshed = tokio::runtime::Handle::current().block_on(self.house.refresh_accounts());
                 refreshed.map_or_else(|error| json!({"error": error.to_string()}), |()| json!({"done": true}))
             }
             Some("journal-status") => self.journal_status(),
             Some("queue-list") => json!({"messages": queue.list().iter().map(describe).collect::<Vec<_>>()}),
             Some("queue-retry") => self.on_message(request, |id| queue.retry(id)),
+            Some("queue-release") => self.on_message(request, |id| queue.release(id)),
             Some("queue-hold") => self.on_message(request, |id| queue.hold(id)),
             Some("queue-delete") => self.on_message(request, |id| queue.delete(id)),
             _ => json!({"error": "this daemon does not know that command; are mailctl and pillarbox of the same version?"}),

@@ -1,9 +1,9 @@
 //! The joined libraries: everything that a session, a worker or a command may ask for.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ use system::Clock;
 use tokio::sync::watch;
 
 use crate::agent::{Agent, AgentError};
+use crate::agents::Agents;
 use crate::instance::{self, Layout};
 use crate::intake::Incoming;
 use crate::maps::{Maps, Resolved};
@@ -42,11 +43,23 @@ pub(crate) struct House {
     pub(crate) queue: Queue,
     pub(crate) places: Places,
     pub(crate) watcher: Watcher,
-    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) orders: watch::Sender<Orders>,
+    /// The daemon waits no longer for what is being delivered: nothing more is put into mailboxes.
+    pub(crate) aborted: AtomicBool,
+    pub(crate) agents: Agents,
     pub(crate) environment: mailbox::Environment,
     config: RwLock<Arc<Config>>,
+    started_with: Config,
     admission: Mutex<Admission>,
-    agents: Mutex<HashMap<String, Arc<Agent>>>,
+}
+
+/// What sessions are told while they wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Orders {
+    /// The daemon stops.
+    pub(crate) stop: bool,
+    /// Counts how often the accounts were read again.
+    accounts: u64,
 }
 
 /// What [`House::new`] is made of.
@@ -79,11 +92,13 @@ impl House {
             journal,
             queue,
             places: Places::default(),
-            watcher: Watcher::default(),
-            stop: watch::channel(false).0,
+            watcher: Watcher::new(&config),
+            orders: watch::Sender::default(),
+            aborted: AtomicBool::new(false),
+            agents: Agents::default(),
             admission: Mutex::new(Admission::new(&config.smtp)),
-            agents: Mutex::default(),
-            config: RwLock::new(Arc::new(config)),
+            config: RwLock::new(Arc::new(config.clone())),
+            started_with: config,
         }
     }
 
@@ -101,10 +116,17 @@ impl House {
         self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready when the daemon is told to stop.
-    pub(crate) async fn stopping(&self) {
-        // The sender lives in this house, so the wait ends only with the order.
-        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    /// Reads the accounts again, and has sessions look whether theirs is still there.
+    pub(crate) async fn refresh_accounts(&self) -> Result<(), auth::AccountsError> {
+        self.authenticator.accounts().refresh().await?;
+        self.orders.send_modify(|orders| orders.accounts += 1);
+        Ok(())
+    }
+
+    /// Whether the account may be used, with the same home as when the session began.
+    pub(crate) fn is_open(&self, account: &Account) -> bool {
+        let now = self.authenticator.accounts().find(account.name.as_str());
+        now.is_some_and(|now| !now.disabled && now.home == account.home)
     }
 
     pub(crate) async fn log_in(&self, name: &str, password: Secret, address: IpAddr) -> Outcome {
@@ -127,23 +149,22 @@ impl House {
 
     /// The same from a thread that may block.
     pub(crate) fn agent_blocking(self: &Arc<Self>, account: &Arc<Account>) -> Result<Arc<Agent>, AgentError> {
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(agent) = agents.get(account.name.as_str()).filter(|agent| agent.is_of(account)) {
-            return Ok(agent.clone());
-        }
-        let agent = Agent::open(self, account)?;
-        agents.insert(account.name.to_string(), agent.clone());
-        Ok(agent)
+        self.agents.get(self, account)
     }
 
-    /// Every agent that is open.
-    pub(crate) fn agents(&self) -> Vec<Arc<Agent>> {
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// Closes the accounts that nobody uses, and watches their folders no longer.
+    pub(crate) fn tidy(&self) {
+        self.agents.close_idle(self.environment.mailbox.idle_time);
+        self.watcher.tidy();
     }
 
     /// A user may send as any address that leads to him; a stranger as whoever he likes, for now.
     pub(crate) fn check_sender(&self, sender: &ReversePath, account: Option<&str>) -> Verdict {
-        let (ReversePath::Address(address), Some(account)) = (sender, account) else { return Verdict::Accept };
+        let Some(account) = account else { return Verdict::Accept };
+        if self.authenticator.accounts().find(account).is_none_or(|account| account.disabled) {
+            return Verdict::Reject(Reply::new(550, Enhanced(5, 7, 1), "This account may not send mail any more"));
+        }
+        let ReversePath::Address(address) = sender else { return Verdict::Accept };
         let leads_to = |target: &Address| self.account_of(target).is_some_and(|(owner, _)| owner.name.as_str() == account);
         if self.expand(address, true).is_ok_and(|resolved| resolved.targets.iter().any(leads_to)) {
             return Verdict::Accept;
@@ -175,22 +196,36 @@ impl House {
         Incoming::open(self, envelope)
     }
 
-    /// Reads configuration, maps and certificate anew. What is wrong leaves the old state in force.
+    /// Reads configuration, maps and certificate anew. What is wrong leaves the old state in force. Gives the keys whose new
+    /// values count after a restart only.
     ///
     /// # Errors
     /// Everything that is wrong, for people.
-    pub(crate) fn reload(&self) -> Result<(), String> {
+    pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
+        crate::notify::reloading();
+        let result = self.read_again();
+        crate::notify::tell("READY=1");
+        result
+    }
+
+    fn read_again(&self) -> Result<Vec<String>, String> {
         let config = instance::load(&self.config_path).map_err(|error| error.to_string())?;
         let findings = crate::check::all(&config, &self.layout);
         if !findings.errors.is_empty() {
             return Err(findings.errors.join("\n"));
         }
-        self.tls.load(&config.server).map_err(|error| error.to_string())?;
         self.maps.reload(&config).map_err(|problems| problems.join("\n"))?;
+        // It was found good a moment ago: this cannot leave the maps alone in force, short of a race with its editor.
+        self.tls.load(&config.server).map_err(|error| error.to_string())?;
         self.smtp_admission().set_limits(&config.smtp);
+        let later = crate::reload::after_restart(&self.started_with, &config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.watcher.arm(&self.config());
         tracing::info!(file = %self.config_path.display(), "configuration reloaded");
-        Ok(())
+        if !later.is_empty() {
+            tracing::warn!("these new values count after a restart: {}", later.join(", "));
+        }
+        Ok(later)
     }
 
     /// Notes an account whose mail cannot be reached.

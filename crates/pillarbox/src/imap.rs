@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth::Outcome;
+use auth::{Account, Outcome};
 use imap::{Attempt, LoginRefused, Peer, Remark, Session, Settings, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{timeout, timeout_at};
 
-use crate::house::House;
+use crate::house::{House, Orders};
 use crate::listen::Service;
 use crate::stream::Stream;
 
@@ -38,9 +38,10 @@ pub(crate) async fn serve(house: Arc<House>, mut stream: Stream, peer: SocketAdd
     let settings = Settings { limits: house.config().imap.clone(), tls: house.tls.acceptor().is_some() };
     let who = Peer { ip: peer.ip(), tls: service.is_implicit_tls(), loopback: peer.ip().is_loopback() };
     let session = Session::new(Arc::new(settings), who, Arc::new(move || notice.notify_one()), Instant::now());
-    let mut driver = Driver { house, stream: Some(stream), peer, session, stirred, account: None };
+    let orders = house.orders.subscribe();
+    let mut driver = Driver { house, stream: Some(stream), peer, session, stirred, orders, account: None };
     if let Err(error) = driver.run().await {
-        tracing::debug!(%peer, account = driver.account, %error, "imap connection lost");
+        tracing::debug!(%peer, account = driver.name(), %error, "imap connection lost");
     }
 }
 
@@ -51,7 +52,8 @@ struct Driver {
     peer: SocketAddr,
     session: Session,
     stirred: Arc<Notify>,
-    account: Option<String>,
+    orders: watch::Receiver<Orders>,
+    account: Option<Arc<Account>>,
 }
 
 impl Driver {
@@ -103,8 +105,9 @@ impl Driver {
                 self.session.notice();
                 return Ok(());
             }
-            () = self.house.stopping() => {
-                self.session.end("Server is shutting down");
+            // The sender lives in the house: there is always an order to come.
+            _ = self.orders.changed() => {
+                self.obey();
                 return Ok(());
             }
         };
@@ -126,6 +129,19 @@ impl Driver {
             *buffer = vec![0; wanted];
         }
         Ok(())
+    }
+
+    fn obey(&mut self) {
+        let stop = self.orders.borrow_and_update().stop;
+        if stop {
+            self.session.end("Server is shutting down");
+        } else if self.account.as_ref().is_some_and(|account| !self.house.is_open(account)) {
+            self.session.end("This account was closed");
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.account.as_ref().map(|account| account.name.as_str())
     }
 
     async fn start_tls(&mut self) -> io::Result<()> {
@@ -150,7 +166,7 @@ impl Driver {
             Outcome::Granted(account) => match self.house.agent(&account).await {
                 Ok(agent) => {
                     tracing::info!(peer = %self.peer, account = account.name.as_str(), ?mechanism, "imap log-in");
-                    self.account = Some(account.name.to_string());
+                    self.account = Some(account);
                     Ok(agent.store())
                 }
                 Err(error) => {
@@ -163,7 +179,7 @@ impl Driver {
     }
 
     fn remark(&self, remark: Remark) {
-        let (peer, account) = (self.peer, self.account.as_deref());
+        let (peer, account) = (self.peer, self.name());
         match remark {
             Remark::Client(client) => tracing::info!(%peer, account, client, "imap client"),
             Remark::Ended(reason) => tracing::info!(%peer, account, reason, "imap session ended"),

@@ -5,7 +5,9 @@
 //! is in `house`. `control` answers `mailctl`, `trace` keeps each message's story.
 
 mod agent;
+mod agents;
 pub mod check;
+mod children;
 mod commands;
 pub mod control;
 mod house;
@@ -18,6 +20,7 @@ mod metrics;
 mod notify;
 mod open;
 mod pipeline;
+mod reload;
 mod rules;
 mod server;
 mod smtp;
@@ -29,10 +32,12 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use config::Config;
-use tokio::signal::unix::{SignalKind, signal};
+use journal::Recovered;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::house::House;
 use crate::listen::Listener;
@@ -47,10 +52,17 @@ const REPLAY: Duration = Duration::from_secs(60);
 /// How long sessions have to say goodbye when the daemon stops.
 const GOODBYE: Duration = Duration::from_millis(500);
 
+/// How long writing everything out may take at the end.
+const CLOSE: Duration = Duration::from_secs(10);
+
 /// How long the messages that were accepted have to be delivered when the daemon stops; the rest is delivered at the next start.
 const FINISH: Duration = Duration::from_secs(1);
 
-/// Runs until `shutdown` is ready, then finishes what was accepted and stops.
+/// How often agents that nobody uses are looked for.
+const TIDY: Duration = Duration::from_secs(60);
+
+/// Runs until `shutdown` is ready, then finishes what was accepted and stops. An order that comes while the instance is still
+/// being opened is obeyed at once: what was not finished is left as a crash would leave it.
 ///
 /// # Errors
 /// [`StartError`] if the instance cannot be opened; nothing was changed then.
@@ -60,16 +72,28 @@ pub async fn run(
     listeners: Vec<Listener>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let opened = tokio::task::spawn_blocking(move || open::open(config_path, config)).await;
-    let Opened { house, lock, unfinished } = opened.map_err(std::io::Error::other)??;
-    let workers = Workers::start(&house)?;
-    if !unfinished.is_empty() {
-        wait_until(REPLAY, || house.queue.busy() == 0).await;
-        let replayed = house.clone();
-        let replay = tokio::task::spawn_blocking(move || open::replay(&replayed, unfinished));
-        replay.await.map_err(std::io::Error::other)?;
-    }
-    let tasks = start_tasks(&house, listeners)?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    // From here on a SIGHUP is an order to reload and no end.
+    let hangup = signal(SignalKind::hangup())?;
+    let opened = tokio::task::spawn_blocking(move || open::open(config_path, config));
+    let opened = tokio::select! {
+        opened = opened => opened.map_err(std::io::Error::other)??,
+        () = &mut shutdown => {
+            tracing::info!("stopped before the start was complete");
+            return Ok(());
+        }
+    };
+    let Opened { house, lock, unfinished } = opened;
+    let started = tokio::select! {
+        workers = recover(&house, unfinished) => Some(workers?),
+        () = &mut shutdown => None,
+    };
+    let Some(workers) = started else {
+        house.aborted.store(true, Ordering::Relaxed);
+        tracing::info!("stopped before the start was complete");
+        return Ok(());
+    };
+    let tasks = start_tasks(&house, listeners, hangup)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), hostname = %house.hostname(), "pillarbox is ready");
     notify::tell("READY=1");
     shutdown.await;
@@ -80,11 +104,25 @@ pub async fn run(
     Ok(())
 }
 
-fn start_tasks(house: &Arc<House>, listeners: Vec<Listener>) -> Result<Vec<tokio::task::JoinHandle<()>>, StartError> {
+/// Does again what a crash cut short: first deliveries that mail programs may have been told of, then all others, then what
+/// sessions did with messages, which may be those.
+async fn recover(house: &Arc<House>, unfinished: Vec<Recovered>) -> Result<Workers, StartError> {
+    let again = house.clone();
+    tokio::task::spawn_blocking(move || pipeline::deliver_again(&again)).await.map_err(std::io::Error::other)?;
+    let workers = Workers::start(house)?;
+    if !unfinished.is_empty() {
+        wait_until(REPLAY, || house.queue.busy() == 0).await;
+        let replayed = house.clone();
+        let replay = tokio::task::spawn_blocking(move || open::replay(&replayed, unfinished));
+        replay.await.map_err(std::io::Error::other)?;
+    }
+    Ok(workers)
+}
+
+fn start_tasks(house: &Arc<House>, listeners: Vec<Listener>, mut hangup: Signal) -> Result<Vec<tokio::task::JoinHandle<()>>, StartError> {
     let status = commands::Commands::new(house.clone(), &listeners);
     let control = control::bind(&house.layout.control())?;
     let mut tasks = vec![tokio::spawn(control::serve(control, Arc::new(status)))];
-    let mut hangup = signal(SignalKind::hangup())?;
     let reloaded = house.clone();
     tasks.push(tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -96,26 +134,41 @@ fn start_tasks(house: &Arc<House>, listeners: Vec<Listener>) -> Result<Vec<tokio
         }
     }));
     tasks.push(tokio::spawn(watch::run(house.clone())));
+    tasks.push(tokio::spawn(tidy(house.clone())));
     for listener in listeners {
         tasks.push(tokio::spawn(server::accept(house.clone(), listener)));
     }
     Ok(tasks)
 }
 
+/// Closes what nobody uses.
+async fn tidy(house: Arc<House>) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        let tidied = house.clone();
+        if tokio::task::spawn_blocking(move || tidied.tidy()).await.is_err() {
+            tracing::error!("closing idle accounts failed");
+        }
+    }
+}
+
 /// No new work; goodbye to sessions; what was accepted is delivered as far as time allows; everything is written out.
 async fn stop(house: Arc<House>, workers: Workers, tasks: Vec<tokio::task::JoinHandle<()>>) {
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    house.stop.send_replace(true);
-    wait_until(GOODBYE, || house.metrics.sessions_open.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
-    wait_until(FINISH, || house.queue.busy() == 0).await;
+    house.orders.send_modify(|orders| orders.stop = true);
+    let sessions = wait_until(GOODBYE, || house.metrics.sessions_open.load(Ordering::Relaxed) == 0);
+    let deliveries = wait_until(FINISH, || house.queue.busy() == 0);
+    tokio::join!(sessions, deliveries);
     let finished = tokio::task::spawn_blocking(move || {
         workers.finish(&house);
-        house.agents().iter().for_each(|agent| agent.close());
+        house.agents.close();
         house.journal.close();
         house.trace.close();
     });
-    if finished.await.is_err() {
-        tracing::error!("the end was not clean; the journal has what was accepted");
+    // A disk that hangs must not hold up the end: the journal has what was accepted.
+    match tokio::time::timeout(CLOSE, finished).await {
+        Ok(Ok(())) => {}
+        _ => tracing::error!("the end was not clean; the journal has what was accepted"),
     }
 }
 

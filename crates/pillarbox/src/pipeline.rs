@@ -1,9 +1,9 @@
 //! From the queue into mailboxes: workers take one recipient at a time, find his account's agent, and say what became of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use mail::Recipient;
 use queue::Job;
@@ -15,6 +15,9 @@ use crate::metrics::count;
 
 /// How long a worker waits for work before it looks whether it shall stop.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long workers have to come to an end when the daemon stops, their programs ended.
+const LAST_MOMENT: Duration = Duration::from_millis(700);
 
 /// The workers; they end when they are told, each after the delivery at hand.
 #[derive(Debug)]
@@ -38,28 +41,73 @@ impl Workers {
         Ok(Self { threads, stop })
     }
 
-    /// Waits until each has finished what it does.
+    /// Waits until each has finished what it does, but not for long: programs that rules started are ended, and what was not
+    /// delivered stays in the queue for the next start. A worker that a disk holds up is left behind.
     pub(crate) fn finish(self, house: &House) {
         self.stop.store(true, Ordering::Relaxed);
         house.queue.close();
-        for thread in self.threads {
-            if thread.join().is_err() {
-                tracing::error!("a delivery worker had stopped");
+        let end = Instant::now() + LAST_MOMENT;
+        let mut threads = self.threads;
+        while !threads.is_empty() && Instant::now() < end {
+            // Those that only wait for work end at once.
+            std::thread::sleep(Duration::from_millis(5));
+            let (finished, busy): (Vec<_>, Vec<_>) = threads.into_iter().partition(std::thread::JoinHandle::is_finished);
+            let failed = finished.into_iter().filter_map(|thread| thread.join().err()).count();
+            if failed > 0 {
+                tracing::error!(failed, "delivery workers had stopped");
             }
+            threads = busy;
+            if !threads.is_empty() {
+                house.aborted.store(true, Ordering::Relaxed);
+                crate::children::end_all();
+            }
+        }
+        if !threads.is_empty() {
+            tracing::warn!(workers = threads.len(), "workers did not come to an end; their messages stay in the queue");
         }
     }
 }
 
+/// Delivers again what may have been lost by a power cut after a mail program was told of it: each gets the UID that it had,
+/// before other messages could get that.
+pub(crate) fn deliver_again(house: &Arc<House>) {
+    let jobs = house.queue.take_told();
+    if jobs.is_empty() {
+        return;
+    }
+    tracing::info!(messages = jobs.len(), "delivering again what the disk may have lost");
+    let jobs = Mutex::new(jobs.into_iter());
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..house.config().queue.deliveries.max(1) {
+            scope.spawn(|| {
+                while let Some(job) = next() {
+                    carry_out(house, job);
+                }
+            });
+        }
+    });
+}
+
 fn work(house: &Arc<House>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
-        let Some(job) = house.queue.take(PATIENCE) else { continue };
-        let id = job.envelope().id;
-        // A defect that one message brings out must not stop the mail of all.
-        let outcome = catch_unwind(AssertUnwindSafe(|| attempt(house, &job)));
-        let outcome = outcome.unwrap_or_else(|_| Err(Trouble { reason: "internal error, see the log".to_owned(), lasting: false }));
-        if let Err(error) = settle(house, job, outcome) {
-            tracing::error!(%id, %error, "the queue could not write down what became of a message");
+        if let Some(job) = house.queue.take(PATIENCE) {
+            carry_out(house, job);
         }
+    }
+}
+
+fn carry_out(house: &Arc<House>, job: Job) {
+    let id = job.envelope().id;
+    // A defect that one message brings out must not stop the mail of all.
+    let outcome = catch_unwind(AssertUnwindSafe(|| attempt(house, &job)));
+    let outcome = outcome.unwrap_or_else(|_| Err(Trouble { reason: "internal error, see the log".to_owned(), lasting: false }));
+    if outcome.is_err() && house.aborted.load(Ordering::Relaxed) {
+        // It was not the message's fault: the next start delivers it.
+        return drop(job);
+    }
+    if let Err(error) = settle(house, job, outcome) {
+        tracing::error!(%id, %error, "the queue could not write down what became of a message");
     }
 }
 
@@ -89,6 +137,8 @@ fn attempt(house: &Arc<House>, job: &Job) -> Result<Report, Trouble> {
         sender: job.envelope().reverse_path.to_string(),
         extension,
         doubtful: job.doubtful,
+        told: &job.told,
+        note: &|note| job.note(note),
         head: head(job),
         content: &content,
     };
@@ -130,6 +180,7 @@ fn settle(house: &House, job: Job, outcome: Result<Report, Trouble>) -> queue::R
             }
             house.trace.step(id, "delivered", json!({
                 "recipient": recipient.to_string(),
+                "account": report.account,
                 "mailboxes": report.stored.iter().map(|s| json!({"mailbox": s.mailbox, "uid": s.uid, "file": s.file})).collect::<Vec<_>>(),
                 "rule": report.rule,
                 "outside": report.outside,

@@ -10,10 +10,10 @@ use mail::{Enhanced, Envelope, Reply, Secret, Verdict};
 use serde_json::json;
 use smtp::{Answer, Closing, Effect, Now, Peer, Role, Session, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
-use crate::house::House;
+use crate::house::{House, Orders};
 use crate::listen::Service;
 use crate::metrics::count;
 use crate::stream::Stream;
@@ -55,7 +55,8 @@ pub(crate) async fn serve(house: Arc<House>, mut stream: Stream, connection: Con
     }
     let peer = Peer { address: connection.peer.ip(), tls: tls_of(&stream), known: connection.known };
     let session = Session::new(settings(&house, connection.service), peer, now(&house));
-    let mut driver = Driver { house, stream: Some(stream), connection, session, incoming: None, exchange: None, account: None };
+    let orders = house.orders.subscribe();
+    let mut driver = Driver { house, stream: Some(stream), connection, session, orders, incoming: None, exchange: None, account: None };
     match driver.run().await {
         Ok(closing) => tracing::debug!(peer = %driver.connection.peer, %closing, "smtp session ended"),
         Err(error) => tracing::debug!(peer = %driver.connection.peer, %error, "smtp connection lost"),
@@ -86,6 +87,7 @@ struct Driver {
     stream: Option<Stream>,
     connection: Connection,
     session: Session,
+    orders: watch::Receiver<Orders>,
     incoming: Option<crate::intake::Incoming>,
     exchange: Option<Exchange>,
     account: Option<String>,
@@ -113,9 +115,12 @@ impl Driver {
     async fn read(&mut self, buffer: &mut [u8]) {
         let Some(stream) = &mut self.stream else { return self.session.hang_up() };
         let deadline = self.session.deadline().into();
+        let amid = self.incoming.is_some();
         let read = tokio::select! {
             read = timeout_at(deadline, stream.read(buffer)) => read,
-            () = self.connection.leave.notified() => Ok(Ok(0)),
+            () = self.connection.leave.notified() => return self.dismiss("Too many connections").await,
+            // A message that is coming in has its chance until the daemon's patience ends.
+            () = stopping(&mut self.orders), if !amid => return self.dismiss("Service shutting down").await,
         };
         match read {
             Ok(Ok(0) | Err(_)) => self.session.hang_up(),
@@ -125,6 +130,20 @@ impl Driver {
             }
             Err(_) => {}
         }
+    }
+
+    /// Says that the connection closes (RFC 5321 section 3.8), and ends the session. All replies before were sent.
+    async fn dismiss(&mut self, reason: &str) {
+        let reply = format!("421 4.3.2 {} {reason}\r\n", self.house.hostname());
+        if let Some(stream) = &mut self.stream {
+            let write = async {
+                stream.write_all(reply.as_bytes()).await?;
+                stream.shutdown().await
+            };
+            // The peer may be gone.
+            let _ = tokio::time::timeout(GOODBYE, write).await;
+        }
+        self.session.hang_up();
     }
 
     /// Does what the session wants; gives the reason when it is over.
@@ -269,6 +288,12 @@ impl Driver {
             self.house.trace.step(incoming.id(), "refused", json!({"reason": reason}));
         }
     }
+}
+
+/// Ready when the daemon is told to stop.
+async fn stopping(orders: &mut watch::Receiver<Orders>) {
+    // The sender lives in the house, so the wait ends only with the order.
+    let _ = orders.wait_for(|orders| orders.stop).await;
 }
 
 fn verdict_is_accept(verdict: &Verdict) -> bool {

@@ -90,7 +90,7 @@ impl Store for AccountStore {
     fn open(&self, name: &str, read_only: bool) -> Result<Box<dyn Selected>> {
         let view = self.0.account().view(name, read_only).map_err(refusal)?;
         self.0.watch(name);
-        Ok(Box::new(Open(view)))
+        Ok(Box::new(Open { view, agent: self.0.clone(), mailbox: name.to_owned(), expunging: false }))
     }
 
     fn upload(&self, mailbox: &str) -> Result<Box<dyn Upload>> {
@@ -132,51 +132,70 @@ impl Body for Content {
 }
 
 /// A mailbox that a session has selected.
-struct Open(View);
+struct Open {
+    view: View,
+    agent: Arc<Agent>,
+    mailbox: String,
+    /// This session expunged messages, and has not been told yet which they were.
+    expunging: bool,
+}
 
 impl Selected for Open {
     fn read_only(&self) -> bool {
-        self.0.read_only()
+        self.view.read_only()
     }
 
     fn status(&self) -> Status {
-        status(&self.0.status())
+        status(&self.view.status())
     }
 
     fn keywords(&self) -> Vec<Keyword> {
-        self.0.keywords()
+        self.view.keywords()
     }
 
     fn uids(&self) -> &[Uid] {
-        self.0.uids()
+        self.view.uids()
     }
 
     fn is_recent(&self, uid: Uid) -> bool {
-        self.0.is_recent(uid)
+        self.view.is_recent(uid)
     }
 
     fn meta(&self, uid: Uid) -> Option<Meta> {
-        self.0.meta(uid).as_ref().map(meta)
+        self.view.meta(uid).as_ref().map(meta)
+    }
+
+    fn each_meta(&self, uids: &[Uid], visit: &mut dyn FnMut(&Meta)) {
+        self.view.each_meta(uids, |known| visit(&meta(known)));
+    }
+
+    fn first_unseen(&self) -> Option<u32> {
+        self.view.first_unseen()
     }
 
     fn poll(&mut self, expunges: bool) -> Result<Vec<Change>> {
-        Ok(self.0.poll(expunges).map_err(refusal)?.into_iter().map(change).collect())
+        let changes = self.view.poll(expunges).map_err(refusal)?;
+        if expunges && std::mem::take(&mut self.expunging) {
+            let gone = |change: &mailbox::Change| if let mailbox::Change::Expunged { uid, .. } = change { Some(*uid) } else { None };
+            self.agent.tell("expunged", &self.mailbox, &changes.iter().filter_map(gone).collect::<Vec<_>>(), None);
+        }
+        Ok(changes.into_iter().map(change).collect())
     }
 
     fn watch(&mut self, notice: Option<Arc<dyn Fn() + Send + Sync>>) {
-        self.0.watch(notice);
+        self.view.watch(notice);
     }
 
     fn body(&self, uid: Uid) -> Result<Box<dyn Body>> {
-        Ok(Box::new(Content(self.0.body(uid).map_err(refusal)?)))
+        Ok(Box::new(Content(self.view.body(uid).map_err(refusal)?)))
     }
 
     fn facts(&self, uid: Uid) -> Option<Arc<[u8]>> {
-        self.0.facts(uid)
+        self.view.facts(uid)
     }
 
     fn keep_facts(&self, uid: Uid, facts: Arc<[u8]>) {
-        self.0.keep_facts(uid, facts);
+        self.view.keep_facts(uid, facts);
     }
 
     fn store(&mut self, uids: &[Uid], change: &StoreChange<'_>) -> Result<UidSet> {
@@ -186,26 +205,31 @@ impl Selected for Open {
             StoreMode::Remove => mailbox::StoreMode::Remove,
         };
         let StoreChange { flags, keywords, unchanged_since, silent, .. } = *change;
-        self.0.store(uids, &mailbox::StoreChange { mode, flags, keywords, unchanged_since, silent }).map_err(refusal)
+        self.view.store(uids, &mailbox::StoreChange { mode, flags, keywords, unchanged_since, silent }).map_err(refusal)
     }
 
     fn expunge(&mut self, only: Option<&UidSet>) -> Result<()> {
-        self.0.expunge(only).map_err(refusal)
+        self.expunging = true;
+        self.view.expunge(only).map_err(refusal)
     }
 
     fn copy(&mut self, uids: &[Uid], target: &str) -> Result<(Copied, Pending)> {
-        self.0.copy(uids, target).map(copied).map_err(refusal)
+        let done = self.view.copy(uids, target).map_err(refusal)?;
+        self.agent.tell("copied", &self.mailbox, &done.0.from, Some((target, &done.0.to)));
+        Ok(copied(done))
     }
 
     fn relocate(&mut self, uids: &[Uid], target: &str) -> Result<(Copied, Pending)> {
-        self.0.relocate(uids, target).map(copied).map_err(refusal)
+        let done = self.view.relocate(uids, target).map_err(refusal)?;
+        self.agent.tell("moved", &self.mailbox, &done.0.from, Some((target, &done.0.to)));
+        Ok(copied(done))
     }
 
     fn search(&self, key: &search::Key) -> Result<Vec<Uid>> {
-        self.0.search(key).map_err(refusal)
+        self.view.search(key).map_err(refusal)
     }
 
     fn vanished(&self, since: ModSeq, known: Option<&UidSet>) -> UidSet {
-        self.0.vanished(since, known)
+        self.view.vanished(since, known)
     }
 }

@@ -1,0 +1,85 @@
+//! The agents that are open: at most one for each account, made when it is first asked for, closed when nobody has asked for it
+//! in a while. A slow disk under one account holds up nobody else.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use auth::{Account, Accounts};
+
+use crate::agent::{Agent, AgentError};
+use crate::house::House;
+
+/// The place of one account's agent. It is never removed while the daemon runs: whoever waits for it must find the only one.
+#[derive(Debug, Default)]
+struct Slot(Mutex<Option<(Arc<Agent>, Instant)>>);
+
+/// All agents.
+#[derive(Debug, Default)]
+pub(crate) struct Agents(Mutex<HashMap<String, Arc<Slot>>>);
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<(Arc<Agent>, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Agents {
+    /// The agent of an account. May take as long as the account's disk does.
+    pub(crate) fn get(&self, house: &Arc<House>, account: &Arc<Account>) -> Result<Arc<Agent>, AgentError> {
+        let slot = self.lock().entry(account.name.to_string()).or_default().clone();
+        let mut slot = slot.lock();
+        if let Some((agent, used)) = slot.as_mut().filter(|(agent, _)| agent.is_of(account)) {
+            *used = Instant::now();
+            return Ok(agent.clone());
+        }
+        if let Some((former, _)) = slot.take() {
+            former.close();
+        }
+        refuse_shared_home(account, house.authenticator.accounts())?;
+        let agent = Agent::open(house, account)?;
+        *slot = Some((agent.clone(), Instant::now()));
+        Ok(agent)
+    }
+
+    /// Closes those that have no session and that nobody has asked for since `idle`.
+    pub(crate) fn close_idle(&self, idle: Duration) {
+        for slot in self.slots() {
+            // One that is being opened is in use.
+            let Ok(mut slot) = slot.0.try_lock() else { continue };
+            let unused = |(agent, used): &(Arc<Agent>, Instant)| Arc::strong_count(agent) == 1 && used.elapsed() >= idle;
+            if slot.as_ref().is_some_and(unused)
+                && let Some((agent, _)) = slot.take()
+            {
+                agent.close();
+            }
+        }
+    }
+
+    /// Closes all of them, for an orderly end.
+    pub(crate) fn close(&self) {
+        for slot in self.slots() {
+            if let Some((agent, _)) = slot.lock().as_ref() {
+                agent.close();
+            }
+        }
+    }
+
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Two agents on one Maildir would each give out UIDs: the older account keeps the home.
+fn refuse_shared_home(account: &Account, accounts: &Accounts) -> Result<(), AgentError> {
+    let all = accounts.list();
+    let older = |other: &&Arc<Account>| (other.created, &other.name) < (account.created, &account.name) && other.home == account.home;
+    match all.iter().find(older) {
+        None => Ok(()),
+        Some(other) => Err(AgentError::Shared { home: account.home.display().to_string(), other: other.name.to_string() }),
+    }
+}
