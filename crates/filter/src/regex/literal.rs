@@ -2,13 +2,18 @@
 
 use super::syntax::{Node, Times};
 
-/// The longest literal in every match of an expression; empty if there is none of use.
+/// A literal that is in every match of an expression, the most telling one; empty if there is none of use.
+///
+/// The longest is taken, but one at the start of a line only if there is no other: `^Subject:` is in every message.
 pub(crate) fn required(node: &Node) -> Vec<u8> {
     let mut runs = Runs::default();
     runs.walk(node);
     runs.finish();
-    runs.best
+    if runs.within.len() >= TELLING { runs.within } else { runs.longest }
 }
+
+/// A shorter literal says little.
+const TELLING: usize = 3;
 
 /// The literal that every match begins with; may be empty.
 pub(crate) fn prefix(node: &Node) -> Vec<u8> {
@@ -37,16 +42,21 @@ fn extend_prefix(node: &Node, text: &mut Vec<u8>) -> bool {
 #[derive(Default)]
 struct Runs {
     run: Vec<u8>,
-    best: Vec<u8>,
+    longest: Vec<u8>,
+    /// The longest that does not begin a line.
+    within: Vec<u8>,
 }
 
 impl Runs {
-    /// Ends the run of literals; a longer one replaces the best.
+    /// Ends the run of literals.
     fn finish(&mut self) {
-        if self.run.len() > self.best.len() {
-            self.best = std::mem::take(&mut self.run);
+        let run = std::mem::take(&mut self.run);
+        if run.first() != Some(&b'\n') && run.len() > self.within.len() {
+            self.within.clone_from(&run);
         }
-        self.run.clear();
+        if run.len() > self.longest.len() {
+            self.longest = run;
+        }
     }
 
     fn walk(&mut self, node: &Node) {
@@ -78,6 +88,7 @@ mod tests {
     fn the_longest_sure_text_is_found() {
         check("^Subject: *hello world", "hello world", "\nsubject:");
         check("^Subject:.*x", "\nsubject:", "\nsubject:");
+        check("^Subject:.*cheap", "cheap", "\nsubject:");
         check("a|b", "", "");
         check("(ab)+c", "ab", "ab");
         check(r"a\/bc", "abc", "abc");
