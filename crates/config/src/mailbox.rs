@@ -18,7 +18,7 @@ section! {
         /// A mailbox that nobody has used for so long leaves memory.
         pub idle_time: Duration = Duration::from_secs(300),
         /// Most memory of an account for what is known of its messages' content (envelopes, structures).
-        pub facts_memory: Size = Size::mib(2),
+        pub facts_memory: Size = Size::mib(16),
         /// Most space in an account's index for the same.
         pub facts_disk: Size = Size::mib(256),
     }

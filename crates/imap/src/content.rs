@@ -109,6 +109,14 @@ impl Content {
         Ok(content)
     }
 
+    /// Reads the rest of a small message; says whether all of it is in memory.
+    pub(crate) fn read_if_small(&mut self) -> store::Result<bool> {
+        if self.size <= SMALL {
+            self.read_to(self.size)?;
+        }
+        Ok(self.is_whole())
+    }
+
     /// Gives the buffer back.
     pub(crate) fn into_scratch(self) -> Vec<u8> {
         if self.raw.capacity() as u64 > SMALL { Vec::new() } else { self.raw }
@@ -212,9 +220,7 @@ impl Content {
         let window = partial.unwrap_or(whole);
         let range = match piece {
             Piece::Octets(octets) => {
-                let count = clip(window, eol::size(&octets).octets);
-                head(count, out);
-                eol::push_window(&octets, eol::Cursor::default(), Window { count, ..window }, out);
+                write_octets(&octets, partial, out);
                 return Ok(None);
             }
             Piece::Range(range) => range,
@@ -273,6 +279,14 @@ impl Content {
             count => Ok(count),
         }
     }
+}
+
+/// Writes octets as a string, all of them or a window.
+pub(crate) fn write_octets(octets: &[u8], partial: Option<Window>, out: &mut Vec<u8>) {
+    let window = partial.unwrap_or(Window { offset: 0, count: u64::MAX });
+    let count = clip(window, eol::size(octets).octets);
+    head(count, out);
+    eol::push_window(octets, eol::Cursor::default(), Window { count, ..window }, out);
 }
 
 /// How many octets a window shows of so many.

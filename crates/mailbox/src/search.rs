@@ -3,7 +3,7 @@
 
 use mail::search::{Date, Day, Key, When};
 use mail::{Flag, Keyword, ModSeq, Uid, UidSet};
-use mime::{Facts, Needle, Sent, Structure, day_of, eol};
+use mime::{Facts, KeptFields, Needle, Sent, Structure, day_of, eol};
 
 use crate::body::Body;
 use crate::error::{Error, Result};
@@ -78,10 +78,11 @@ impl View {
     }
 
     fn open_and_look(&self, test: &Test, known: &Known) -> Result<bool> {
-        if test.asks_when_sent()
-            && let Some(facts) = self.facts(known.uid).and_then(|facts| Facts::decode(&facts))
-        {
-            let sight = Sight { sent: Some(facts.keys.sent), ..Sight::of(known) };
+        let asks = test.asks();
+        let facts = if asks.sent || asks.kept { self.facts(known.uid) } else { None };
+        if let Some(facts) = &facts {
+            let sent = if asks.sent { Facts::decode(facts).map(|facts| facts.keys.sent) } else { None };
+            let sight = Sight { sent, kept: KeptFields::find(facts), ..Sight::of(known) };
             if let Some(fits) = test.holds(&sight) {
                 return Ok(fits);
             }
@@ -89,6 +90,10 @@ impl View {
         let body = self.body(known.uid)?;
         let header = read(&body, HEADER as u64)?;
         let end = eol::header_end(&header);
+        if facts.is_none() && (asks.sent || asks.kept) && body.size() <= HEADER as u64 {
+            // The next search need not open it.
+            self.keep_facts(known.uid, Facts::of(&header).encode().into());
+        }
         if end < header.len() || body.size() <= HEADER as u64 {
             let sight = Sight { header: Some(&header[..end]), ..Sight::of(known) };
             if let Some(fits) = test.holds(&sight) {
@@ -128,17 +133,26 @@ struct Sight<'a> {
     known: &'a Known,
     /// When it was sent, if that was kept.
     sent: Option<Option<Sent>>,
+    /// Common header fields, if they were kept.
+    kept: Option<KeptFields<'a>>,
     header: Option<&'a [u8]>,
     structure: Option<&'a Structure<'a>>,
 }
 
 impl<'a> Sight<'a> {
     fn of(known: &'a Known) -> Self {
-        Self { known, sent: None, header: None, structure: None }
+        Self { known, sent: None, kept: None, header: None, structure: None }
     }
 
     fn when_sent(&self) -> Option<Option<Sent>> {
         self.sent.or_else(|| self.header.map(sent))
+    }
+
+    fn has_field(&self, name: &str, needle: &Needle) -> Option<bool> {
+        match self.kept.filter(|_| KeptFields::know(name.as_bytes())) {
+            Some(kept) => Some(kept.match_header(name, needle)),
+            None => Some(mime::matches_header(self.header?, name, needle)),
+        }
     }
 }
 
@@ -147,6 +161,19 @@ impl<'a> Sight<'a> {
 struct Needs {
     size: bool,
     date: bool,
+}
+
+/// What the facts that are kept of a message may answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asks {
+    sent: bool,
+    kept: bool,
+}
+
+impl Asks {
+    fn with(self, other: Self) -> Self {
+        Self { sent: self.sent || other.sent, kept: self.kept || other.kept }
+    }
 }
 
 /// A search key made ready: texts folded, keywords as bits, cheap conditions first.
@@ -214,13 +241,14 @@ impl Test {
         }
     }
 
-    fn asks_when_sent(&self) -> bool {
+    fn asks(&self) -> Asks {
         match self {
-            Self::Day(Date::Sent, ..) => true,
-            Self::And(all) => all.iter().any(Self::asks_when_sent),
-            Self::Or(one, two) => one.asks_when_sent() || two.asks_when_sent(),
-            Self::Not(inner) => inner.asks_when_sent(),
-            _ => false,
+            Self::Day(Date::Sent, ..) => Asks { sent: true, kept: false },
+            Self::Header(name, _) => Asks { sent: false, kept: KeptFields::know(name.as_bytes()) },
+            Self::And(all) => all.iter().map(Self::asks).fold(Asks::default(), Asks::with),
+            Self::Or(one, two) => one.asks().with(two.asks()),
+            Self::Not(inner) => inner.asks(),
+            _ => Asks::default(),
         }
     }
 
@@ -251,7 +279,7 @@ impl Test {
             Self::Larger(size) => sized && u64::from(row.size) > *size,
             Self::Smaller(size) => sized && u64::from(row.size) < *size,
             Self::ModSeq(modseq) => row.modseq >= *modseq,
-            Self::Header(name, needle) => mime::matches_header(sight.header?, name, needle),
+            Self::Header(name, needle) => sight.has_field(name, needle)?,
             Self::Body(needle) => sight.structure?.matches_body(needle),
             Self::Text(needle) => sight.structure?.matches_text(needle),
             Self::Not(inner) => !inner.holds(sight)?,

@@ -1,18 +1,94 @@
-//! What most questions about a message need, in one blob for a cache: with it, FETCH ENVELOPE, BODYSTRUCTURE and RFC822.SIZE,
-//! SORT, THREAD and date searches over a large mailbox open no file.
+//! What most questions about a message need, in one blob for a cache: with it, FETCH ENVELOPE, BODYSTRUCTURE, RFC822.SIZE and
+//! common header fields, SORT, THREAD and searches by date or common header field over a large mailbox open no file.
 
 use crate::date::Sent;
 use crate::envelope::Envelope;
+use crate::header;
 use crate::ids::Links;
+use crate::limits;
+use crate::search::{self, Needle};
 use crate::sort::Keys;
 use crate::structure::Structure;
 
 /// The first octet of every blob. It changes with the meaning of what follows; blobs of other versions are not read.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The header fields that are kept as they stand, in lower case: those that clients list, sort and search mailboxes by.
+const KEPT: [&str; 28] = [
+    "bcc",
+    "cc",
+    "content-type",
+    "date",
+    "delivered-to",
+    "disposition-notification-to",
+    "errors-to",
+    "followup-to",
+    "from",
+    "importance",
+    "in-reply-to",
+    "list-id",
+    "list-post",
+    "mail-followup-to",
+    "message-id",
+    "mime-version",
+    "newsgroups",
+    "organization",
+    "precedence",
+    "priority",
+    "references",
+    "reply-to",
+    "return-path",
+    "sender",
+    "subject",
+    "to",
+    "x-priority",
+    "x-spam-status",
+];
+
+/// Whether a field of this name is among [`KeptFields`].
+fn is_kept(name: &[u8]) -> bool {
+    KEPT.iter().any(|kept| kept.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// The header fields that facts keep as they stand in the message, in their order. They answer for the whole header when
+/// only fields of their names are asked for, see [`KeptFields::know`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptFields<'a>(&'a [u8]);
+
+impl<'a> KeptFields<'a> {
+    /// Finds them in a blob without reading the rest of it; `None` if it is of another version, or they were too long to be
+    /// kept.
+    #[must_use]
+    pub fn find(blob: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader { rest: blob };
+        (reader.byte()? == VERSION && reader.byte()? == 1).then_some(())?;
+        reader.slice().map(Self)
+    }
+
+    /// Whether all fields of this name are here, if the message has any.
+    #[must_use]
+    pub fn know(name: &[u8]) -> bool {
+        is_kept(name)
+    }
+
+    /// What `BODY[HEADER.FIELDS (names)]` shows, line ends as in the file. All names must be known.
+    #[must_use]
+    pub fn pick(self, names: &[Vec<u8>]) -> Vec<u8> {
+        header::pick(self.0, true, |name| names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)))
+    }
+
+    /// As [`crate::matches_header`] for a name that is known.
+    #[must_use]
+    pub fn match_header(self, name: &str, needle: &Needle) -> bool {
+        search::matches_header(self.0, name, needle)
+    }
+}
 
 /// The summary of one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
+    /// The fields for [`KeptFields`], unless they are longer than [`limits::KEPT`].
+    pub fields: Option<Vec<u8>>,
     /// Octets of the file.
     pub raw_size: u64,
     /// Octets of the file that are the header, with its blank line.
@@ -47,6 +123,7 @@ impl Facts {
         let header = structure.header(root);
         let envelope = Envelope::of(header);
         let mut facts = Self {
+            fields: kept(header),
             raw_size: structure.raw.len() as u64,
             raw_header_size: header.len() as u64,
             header_size: root.header_size.octets,
@@ -64,7 +141,10 @@ impl Facts {
     /// The blob.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = vec![VERSION, u8::from(self.fields.is_some())];
+        if let Some(fields) = &self.fields {
+            write_text(fields, &mut out);
+        }
         for value in [self.raw_size, self.raw_header_size, self.header_size, self.size] {
             write_number(value, &mut out);
         }
@@ -97,7 +177,12 @@ impl Facts {
         if reader.byte()? != VERSION {
             return None;
         }
+        let fields = match reader.byte()? {
+            0 => None,
+            _ => Some(reader.text()?),
+        };
         let mut facts = Self {
+            fields,
             raw_size: reader.number()?,
             raw_header_size: reader.number()?,
             header_size: reader.number()?,
@@ -140,11 +225,23 @@ fn write_text(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
+/// The fields that are kept, if they are not too long.
+fn kept(header: &[u8]) -> Option<Vec<u8>> {
+    let mut fields = Vec::new();
+    for field in header::fields(header).filter(|field| is_kept(field.name)) {
+        if fields.len() + field.raw.len() > limits::KEPT {
+            return None;
+        }
+        fields.extend_from_slice(field.raw);
+    }
+    Some(fields)
+}
+
 struct Reader<'a> {
     rest: &'a [u8],
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn byte(&mut self) -> Option<u8> {
         let (&first, rest) = self.rest.split_first()?;
         self.rest = rest;
@@ -169,11 +266,15 @@ impl Reader<'_> {
         None
     }
 
-    fn text(&mut self) -> Option<Vec<u8>> {
+    fn slice(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.rest.split_at_checked(length)?;
+        let (slice, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        Some(text.to_vec())
+        Some(slice)
+    }
+
+    fn text(&mut self) -> Option<Vec<u8>> {
+        self.slice().map(<[u8]>::to_vec)
     }
 }
 
@@ -196,6 +297,31 @@ mod tests {
             }
         }
         assert_eq!(Facts::decode(&[VERSION + 1]), None);
+    }
+
+    #[test]
+    fn kept_fields_answer_as_the_header_does() {
+        let names = |list: &str| list.split(' ').map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>();
+        for raw in
+            ["Subject: a\r\n b\nX: y\nto : c\nSUBJECT: d\nFrom: e", "no colon\nTo: =?utf-8?q?=C3=84?=\n\nSubject: body\n", "X: y\n\nb", ""]
+        {
+            let blob = Facts::of(raw.as_bytes()).encode();
+            let kept = KeptFields::find(&blob).unwrap();
+            for list in ["subject", "To Subject", "date", "from bcc to"] {
+                let section = crate::Section { path: Vec::new(), text: crate::Text::Fields(names(list)) };
+                let expected = Structure::parse(raw.as_bytes()).section(&section).into_owned();
+                assert_eq!(kept.pick(&names(list)), expected, "{raw:?} {list}");
+            }
+            for (name, text) in [("subject", "A B"), ("To", "\u{e4}"), ("subject", "body"), ("date", "")] {
+                let needle = Needle::new(text);
+                assert_eq!(kept.match_header(name, &needle), search::matches_header(raw.as_bytes(), name, &needle), "{raw:?} {name}");
+            }
+        }
+        assert!(KeptFields::know(b"SUBJECT") && !KeptFields::know(b"Received") && !KeptFields::know(b""));
+        let long = format!("Subject: {}\n\n", "x".repeat(limits::KEPT));
+        let blob = Facts::of(long.as_bytes()).encode();
+        assert_eq!(KeptFields::find(&blob), None);
+        assert_eq!(Facts::decode(&blob), Some(Facts::of(long.as_bytes())));
     }
 
     #[test]

@@ -37,3 +37,6 @@ pub const SORT_KEY: usize = 512;
 
 /// How far up a thread is searched for a loop before the link in question is left out.
 pub const THREAD_DEPTH: usize = 10_000;
+
+/// Octets of common header fields that the facts about a message keep. Where they are more, the message is opened.
+pub const KEPT: usize = 4096;

@@ -1,14 +1,15 @@
 //! Items that need a message's content, one message at a time.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use mail::Uid;
 use mime::eol::Window;
-use mime::{BinaryError, Facts, Structure};
+use mime::{BinaryError, Facts, KeptFields, Structure, Text};
 
 use super::items::Named;
-use super::{Fetch, Item, light};
-use crate::content::{Content, Measured, Need, Stream};
+use super::{Fetch, Item, Wanted, light};
+use crate::content::{self, Content, Measured, Need, Stream};
 use crate::core::{Core, Open};
 use crate::output::Output;
 use crate::reply::Reply;
@@ -20,6 +21,8 @@ pub(super) struct Message {
     uid: Uid,
     meta: Meta,
     facts: Option<Facts>,
+    /// The facts that the mailbox keeps, if common header fields are asked for and are among them.
+    kept: Option<Arc<[u8]>>,
     content: Option<Content>,
     /// The items that are still to be written, by their place in the list.
     next: usize,
@@ -35,7 +38,7 @@ pub(super) fn begin(core: &mut Core, fetch: &mut Fetch, sequence: u32) -> Option
     let uid = open.view.uids().get(sequence as usize - 1).copied()?;
     let meta = open.view.meta(uid)?;
     open.learn(meta.keywords, out);
-    let mut message = Message { uid, meta, facts: None, content: None, next: 0, begun: false, stream: None };
+    let mut message = Message { uid, meta, facts: None, kept: None, content: None, next: 0, begun: false, stream: None };
     if let Err(refusal) = message.prepare(open, fetch) {
         // The others are answered nevertheless (RFC 2180 section 4.1.2).
         fetch.failure = Some(match refusal {
@@ -61,18 +64,28 @@ pub(super) fn begin(core: &mut Core, fetch: &mut Fetch, sequence: u32) -> Option
 impl Message {
     /// Gets all that is needed before the first octet is written, so that what cannot be read is left out as a whole.
     fn prepare(&mut self, open: &Open, fetch: &mut Fetch) -> Result<(), Refusal> {
-        let summary = fetch.items.iter().any(|item| item.need() == Need::Facts);
+        let Wanted { summary, fields, others } = fetch.wanted;
+        let blob = if summary || fields { open.view.facts(self.uid) } else { None };
         if summary {
-            self.facts = open.view.facts(self.uid).and_then(|blob| Facts::decode(&blob));
+            self.facts = blob.as_ref().and_then(|blob| Facts::decode(blob));
         }
         let lacks_facts = summary && self.facts.is_none();
-        let need = if lacks_facts { Need::Whole } else { fetch.need };
+        let lacks_all = blob.is_none();
+        self.kept = blob.filter(|blob| fields && KeptFields::find(blob).is_some());
+        let need = match (lacks_facts, fields && self.kept.is_none()) {
+            (true, _) => Need::Whole,
+            (false, true) => others.max(Need::Header),
+            (false, false) => others,
+        };
         if need <= Need::Facts {
             return Ok(());
         }
-        let content = Content::open(&*open.view, self.uid, need, std::mem::take(&mut fetch.scratch))?;
+        let mut content = Content::open(&*open.view, self.uid, need, std::mem::take(&mut fetch.scratch))?;
         if lacks_facts {
             self.facts = Some(content.find_facts(&*open.view, self.uid));
+        } else if fields && lacks_all && content.read_if_small()? {
+            // The next one who asks need not open it.
+            content.find_facts(&*open.view, self.uid);
         }
         self.content = Some(content);
         Ok(())
@@ -102,7 +115,8 @@ impl Message {
     fn write(&mut self, core: &mut Core, fetch: &mut Fetch, limit: usize) -> Result<bool, Refusal> {
         let condstore = core.enabled.condstore;
         let (Some(open), out) = (&mut core.selected, &mut core.out) else { return Ok(true) };
-        let parts = Parts { uid: self.uid, content: self.content.as_ref(), facts: self.facts.as_ref(), structure: OnceCell::new() };
+        let kept = self.kept.as_ref().and_then(|blob| KeptFields::find(blob));
+        let parts = Parts { uid: self.uid, content: self.content.as_ref(), facts: self.facts.as_ref(), kept, structure: OnceCell::new() };
         loop {
             if let (Some(stream), Some(content)) = (&mut self.stream, parts.content) {
                 while !stream.run(content, &mut open.measured, out.vec())? {
@@ -160,6 +174,7 @@ struct Parts<'a> {
     uid: Uid,
     content: Option<&'a Content>,
     facts: Option<&'a Facts>,
+    kept: Option<KeptFields<'a>>,
     structure: OnceCell<Structure<'a>>,
 }
 
@@ -179,6 +194,15 @@ impl<'a> Parts<'a> {
 
     /// Writes an item that is not answered from what the mailbox knows.
     fn write(&self, item: &Item, measured: &mut Option<Measured>, out: &mut Output) -> Result<Written, Refusal> {
+        if let (Item::Section(named), Some(kept)) = (item, self.kept)
+            && item.wants_kept_fields()
+            && let Text::Fields(names) = &named.section.text
+        {
+            out.raw(&named.label);
+            out.byte(b' ');
+            content::write_octets(&kept.pick(names), named.partial, out.vec());
+            return Ok(Written::Whole);
+        }
         let fact = |text: fn(&Facts) -> &[u8]| self.facts.map_or(b"NIL".as_slice(), text);
         match (item, self.content) {
             (Item::Envelope, _) => {

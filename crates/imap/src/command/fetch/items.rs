@@ -1,7 +1,7 @@
 //! The items of FETCH, read into what cannot be wrong any more.
 
 use mime::eol::Window;
-use mime::{Section, Text};
+use mime::{KeptFields, Section, Text};
 
 use crate::content::{self, Need};
 use crate::output::Output;
@@ -46,6 +46,12 @@ impl Item {
             Self::Section(named) => content::need(&named.section),
             Self::Binary(_) | Self::BinarySize(_) => Need::Whole,
         }
+    }
+
+    /// Whether the header fields that facts keep answer it.
+    pub(crate) fn wants_kept_fields(&self) -> bool {
+        let Self::Section(Named { section: Section { path, text: Text::Fields(names) }, .. }) = self else { return false };
+        path.is_empty() && names.iter().all(|name| KeptFields::know(name))
     }
 
     /// Whether it sets `\Seen`.

@@ -136,10 +136,37 @@ fn see(core: &mut Core, sequence: &UidSet) -> Result<Vec<Uid>, Reply> {
     Ok(unseen)
 }
 
+/// What the items of a FETCH ask of each message.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// ENVELOPE or BODYSTRUCTURE.
+    summary: bool,
+    /// Header fields that the facts keep.
+    fields: bool,
+    /// What all other items need.
+    others: Need,
+}
+
+impl Wanted {
+    fn by(items: &[Item]) -> Self {
+        let others = items.iter().filter(|item| !item.wants_kept_fields()).map(Item::need).max();
+        Self {
+            summary: items.iter().any(|item| item.need() == Need::Facts),
+            fields: items.iter().any(Item::wants_kept_fields),
+            others: others.unwrap_or(Need::Nothing),
+        }
+    }
+
+    /// It is answered from what the mailbox knows by itself.
+    fn is_light(self) -> bool {
+        !self.summary && !self.fields && self.others == Need::Nothing
+    }
+}
+
 /// A FETCH on its way.
 pub(crate) struct Fetch {
     items: Vec<Item>,
-    need: Need,
+    wanted: Wanted,
     /// Ranges of sequence numbers that are still to be answered, the next one last.
     ranges: Vec<(u32, u32)>,
     /// Messages whose `\Seen` this FETCH has set: their flags are told even if they were not asked for.
@@ -155,9 +182,9 @@ pub(crate) struct Fetch {
 impl Fetch {
     /// A FETCH of these messages, which ends with this reply.
     pub(crate) fn new(items: Vec<Item>, sequence: &UidSet, reply: Reply) -> Self {
-        let need = items.iter().map(Item::need).max().unwrap_or(Need::Nothing);
+        let wanted = Wanted::by(&items);
         let ranges = sequence.ranges().iter().rev().copied().collect();
-        Self { items, need, ranges, seen: Vec::new(), message: None, scratch: Vec::new(), failure: None, reply }
+        Self { items, wanted, ranges, seen: Vec::new(), message: None, scratch: Vec::new(), failure: None, reply }
     }
 
     /// Takes at most `count` sequence numbers off the front.
@@ -186,9 +213,9 @@ impl Task for Fetch {
                 }
                 continue;
             }
-            let batch = if self.need == Need::Nothing { light::BATCH } else { 1 };
+            let batch = if self.wanted.is_light() { light::BATCH } else { 1 };
             let Some((first, last)) = self.take(batch) else { break };
-            if self.need == Need::Nothing {
+            if self.wanted.is_light() {
                 light::write(core, &self.items, first, last);
             } else {
                 self.message = heavy::begin(core, self, first);
