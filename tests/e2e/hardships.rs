@@ -1,11 +1,12 @@
 //! What befalls a daemon that runs for long: a full disk, a program that hangs, accounts that go, files that are replaced.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Instance, run, succeed, until};
+use crate::harness::{Instance, program, run, succeed, until};
 use crate::talk::{Imap, Smtp};
 
 const HERE: &str = "joe@mail.example.org";
@@ -233,6 +234,45 @@ fn root_does_not_act_in_the_homes_of_others() {
     });
     give("0");
     succeed(instance.mailctl(&["queue", "retry", &id]), b"");
+    arrives(&mut Imap::to(instance.address("imap"), "joe"), "kept");
+    instance.stop();
+}
+
+#[test]
+fn rules_that_hang_hold_up_their_own_account_alone() {
+    let mut instance = Instance::new("mail.example.org", &["joe", "ann"]);
+    std::fs::create_dir_all(instance.home("joe")).unwrap();
+    std::fs::write(instance.home("joe").join(".procmailrc"), ":0 fw\n| sleep 1000\n").unwrap();
+    instance.configure("[queue]\ndeliveries = 4\n");
+    instance.start();
+    (0..10).for_each(|number| deliver(&instance, HERE, &message(&format!("held up {number}"), 100)));
+    deliver(&instance, "ann@mail.example.org", &message("not held up", 100));
+    arrives(&mut Imap::to(instance.address("imap"), "ann"), "not held up");
+    instance.stop();
+    std::fs::remove_file(instance.home("joe").join(".procmailrc")).unwrap();
+    instance.start();
+    let mut imap = Imap::to(instance.address("imap"), "joe");
+    until("all ten", || (imap.subjects("INBOX").len() == 10).then_some(()));
+    instance.stop();
+}
+
+#[test]
+fn an_order_to_stop_is_obeyed_while_the_daemon_starts() {
+    let mut instance = instance();
+    instance.start();
+    deliver(&instance, HERE, &message("kept", 100));
+    instance.stop();
+    // As often as it takes to hit different moments of the start.
+    for _ in 0..20 {
+        let mut daemon =
+            Command::new(program("pillarbox")).arg("--config").arg(instance.path("pillarbox.toml")).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(daemon.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        succeed(Command::new("kill").arg(daemon.id().to_string()), b"");
+        let status = daemon.wait().unwrap();
+        assert!(status.success(), "{status} after {line}");
+    }
+    instance.start();
     arrives(&mut Imap::to(instance.address("imap"), "joe"), "kept");
     instance.stop();
 }

@@ -29,6 +29,8 @@ pub(crate) struct Agent {
     mail: mailbox::Account,
     surroundings: Surroundings,
     programs: Programs,
+    /// Held while a large message goes through the rules.
+    large: Mutex<()>,
     host: String,
     watcher: OnceLock<(Weak<House>, Weak<Agent>)>,
 }
@@ -102,11 +104,8 @@ pub(crate) trait Content {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-/// Messages from this size on go through rules one at a time: rules need the whole of a message in memory.
+/// Messages from this size on go through an account's rules one at a time: rules need the whole of a message in memory.
 const LARGE: u64 = 4 << 20;
-
-/// Held while a large message goes through rules.
-static LARGE_MESSAGE: Mutex<()> = Mutex::new(());
 
 /// Reads a message with the lines above it from the beginning.
 struct Whole<'a> {
@@ -175,6 +174,7 @@ impl Agent {
             mail,
             surroundings,
             programs: Programs::new(),
+            large: Mutex::default(),
             host: house.environment.host.clone(),
             watcher: OnceLock::new(),
         };
@@ -252,7 +252,7 @@ impl Agent {
             return Ok(Report { account: self.surroundings.account.clone(), stored: target.stored, ..Report::default() });
         }
         let large = delivery.content.len() >= LARGE;
-        let _turn = large.then(|| LARGE_MESSAGE.lock().unwrap_or_else(PoisonError::into_inner));
+        let _turn = large.then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner));
         let from = rules::from_line(&delivery.sender, delivery.id.micros() / 1_000_000);
         let mut message = Vec::with_capacity(from.len() + delivery.head.len() + delivery.content.len() as usize);
         message.extend_from_slice(&from);

@@ -23,6 +23,7 @@ use crate::instance::{self, Layout};
 use crate::intake::Incoming;
 use crate::maps::{Maps, Resolved};
 use crate::metrics::{Metrics, count};
+use crate::pipeline::Lanes;
 use crate::server::Places;
 use crate::tls::Tls;
 use crate::trace::Trace;
@@ -47,9 +48,12 @@ pub(crate) struct House {
     /// The daemon waits no longer for what is being delivered: nothing more is put into mailboxes.
     pub(crate) aborted: AtomicBool,
     pub(crate) agents: Agents,
+    pub(crate) lanes: Lanes,
     pub(crate) environment: mailbox::Environment,
     config: RwLock<Arc<Config>>,
     started_with: Config,
+    /// Held by whoever reads the configuration again.
+    reloading: Mutex<()>,
     admission: Mutex<Admission>,
 }
 
@@ -96,9 +100,11 @@ impl House {
             orders: watch::Sender::default(),
             aborted: AtomicBool::new(false),
             agents: Agents::default(),
+            lanes: Lanes::default(),
             admission: Mutex::new(Admission::new(&config.smtp)),
             config: RwLock::new(Arc::new(config.clone())),
             started_with: config,
+            reloading: Mutex::default(),
         }
     }
 
@@ -202,6 +208,7 @@ impl House {
     /// # Errors
     /// Everything that is wrong, for people.
     pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
+        let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         crate::notify::reloading();
         let result = self.read_again();
         crate::notify::tell("READY=1");

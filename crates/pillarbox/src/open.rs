@@ -97,7 +97,7 @@ pub(crate) fn open(config_path: PathBuf, config: Config) -> Result<Opened, Start
     let folder = |source| StartError::Folder { path: layout.data().display().to_string(), source };
     make_folders(&layout).map_err(folder)?;
     let lock = lock(&layout)?;
-    std::fs::write(layout.version(), format!("{LAYOUT}\n")).map_err(folder)?;
+    write_version(&layout).map_err(folder)?;
     let tls = Tls::default();
     tls.load(&config.server)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -152,6 +152,20 @@ fn check_version(layout: &Layout) -> Result<(), StartError> {
         Ok(found) if found <= LAYOUT => Ok(()),
         _ => Err(StartError::Newer { path: layout.data().display().to_string(), found: text.trim().to_owned() }),
     }
+}
+
+/// Says once which version the data folder has. The file is there whole or not at all: an empty one, as a full disk would leave,
+/// is not taken for an old version.
+fn write_version(layout: &Layout) -> io::Result<()> {
+    let path = layout.version();
+    if path.exists() {
+        return Ok(());
+    }
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(format!("{LAYOUT}\n").as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(new, path)
 }
 
 fn lock(layout: &Layout) -> Result<File, StartError> {

@@ -1,8 +1,9 @@
 //! From the queue into mailboxes: workers take one recipient at a time, find his account's agent, and say what became of it.
 
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mail::Recipient;
@@ -18,6 +19,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long workers have to come to an end when the daemon stops, their programs ended.
 const LAST_MOMENT: Duration = Duration::from_millis(700);
+
+/// An account whose workers have neither begun nor ended anything for so long hangs.
+const HANGS: Duration = Duration::from_secs(30);
 
 /// The workers; they end when they are told, each after the delivery at hand.
 #[derive(Debug)]
@@ -62,6 +66,7 @@ impl Workers {
                 crate::children::end_all();
             }
         }
+        crate::children::end_all();
         if !threads.is_empty() {
             tracing::warn!(workers = threads.len(), "workers did not come to an end; their messages stay in the queue");
         }
@@ -97,8 +102,84 @@ fn work(house: &Arc<House>, stop: &AtomicBool) {
     }
 }
 
+/// Jobs by account, so that one whose rules hang does not take all workers: beyond its share they wait for each other. Those
+/// that wait keep their place in the journal, so they are put off when nothing moves.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes(Mutex<HashMap<String, Lane>>);
+
+#[derive(Debug)]
+struct Lane {
+    workers: usize,
+    waiting: VecDeque<Job>,
+    /// When a worker last began or ended a job.
+    moved: Instant,
+}
+
+/// What becomes of a job that has come to its lane.
+enum Turn {
+    /// Its turn is now.
+    Now(Job),
+    /// Another worker takes it later.
+    Waits,
+    /// The account's workers all hang: these are to be put off.
+    Hangs(Vec<Job>),
+}
+
+impl Lanes {
+    fn enter(&self, account: &str, share: usize, job: Job) -> Turn {
+        let mut lanes = self.lock();
+        let lane = lanes.entry(account.to_owned()).or_insert_with(|| Lane { workers: 0, waiting: VecDeque::new(), moved: Instant::now() });
+        if lane.workers < share {
+            lane.workers += 1;
+            lane.moved = Instant::now();
+            return Turn::Now(job);
+        }
+        lane.waiting.push_back(job);
+        if lane.moved.elapsed() < HANGS {
+            return Turn::Waits;
+        }
+        Turn::Hangs(lane.waiting.drain(..).collect())
+    }
+
+    /// The next job for a worker that has finished one of this account.
+    fn next(&self, account: &str) -> Option<Job> {
+        let mut lanes = self.lock();
+        let lane = lanes.get_mut(account)?;
+        lane.moved = Instant::now();
+        let job = lane.waiting.pop_front();
+        if job.is_none() {
+            lane.workers -= 1;
+            if lane.workers == 0 {
+                lanes.remove(account);
+            }
+        }
+        job
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Delivers the job, and what waits behind it for the same account. Jobs for no account are quick.
 fn carry_out(house: &Arc<House>, job: Job) {
-    let id = job.envelope().id;
+    let Some((account, _)) = house.account_of(&job.recipient().address) else { return carry_out_one(house, job) };
+    let share = (house.config().queue.deliveries / 4).max(1);
+    let mut next = match house.lanes.enter(account.name.as_str(), share, job) {
+        Turn::Now(job) => Some(job),
+        Turn::Waits => None,
+        Turn::Hangs(jobs) => {
+            let trouble = || Err(Trouble { reason: "the account's earlier deliveries do not end".to_owned(), lasting: false });
+            return jobs.into_iter().for_each(|job| write_down(house, job, trouble()));
+        }
+    };
+    while let Some(job) = next {
+        carry_out_one(house, job);
+        next = house.lanes.next(account.name.as_str());
+    }
+}
+
+fn carry_out_one(house: &Arc<House>, job: Job) {
     // A defect that one message brings out must not stop the mail of all.
     let outcome = catch_unwind(AssertUnwindSafe(|| attempt(house, &job)));
     let outcome = outcome.unwrap_or_else(|_| Err(Trouble { reason: "internal error, see the log".to_owned(), lasting: false }));
@@ -106,6 +187,11 @@ fn carry_out(house: &Arc<House>, job: Job) {
         // It was not the message's fault: the next start delivers it.
         return drop(job);
     }
+    write_down(house, job, outcome);
+}
+
+fn write_down(house: &House, job: Job, outcome: Result<Report, Trouble>) {
+    let id = job.envelope().id;
     if let Err(error) = settle(house, job, outcome) {
         tracing::error!(%id, %error, "the queue could not write down what became of a message");
     }
@@ -120,6 +206,9 @@ pub(crate) struct Trouble {
 
 fn attempt(house: &Arc<House>, job: &Job) -> Result<Report, Trouble> {
     let later = |reason: String| Trouble { reason, lasting: false };
+    if house.aborted.load(Ordering::Relaxed) {
+        return Err(later("the daemon stops".to_owned()));
+    }
     let recipient = &job.recipient().address;
     let Some((account, extension)) = house.account_of(recipient) else {
         let reason = if house.maps.is_own(recipient) {

@@ -1,7 +1,7 @@
 //! Takes connections in, within the limits, and hands each to the driver of its protocol.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,24 +71,58 @@ fn take_smtp(house: &Arc<House>, service: Service, tcp: TcpStream, peer: SocketA
     let house = house.clone();
     tokio::spawn(async move {
         let _open = house.metrics.open_session();
-        let well_behaved = smtp_driver::serve(house.clone(), Stream::Plain(tcp), connection).await;
-        house.places.go(number);
-        house.smtp_admission().leave(number, well_behaved, Instant::now());
+        let mut place = SmtpPlace { house: &house, number, well_behaved: false };
+        place.well_behaved = smtp_driver::serve(house.clone(), Stream::Plain(tcp), connection).await;
     });
+}
+
+/// The place of an SMTP connection. It is given back also if a defect ends the session.
+struct SmtpPlace<'a> {
+    house: &'a House,
+    number: u64,
+    well_behaved: bool,
+}
+
+impl Drop for SmtpPlace<'_> {
+    fn drop(&mut self) {
+        self.house.places.go(self.number);
+        self.house.smtp_admission().leave(self.number, self.well_behaved, Instant::now());
+    }
 }
 
 fn take_imap(house: &Arc<House>, service: Service, tcp: TcpStream, peer: SocketAddr) {
     let limits = &house.config().imap;
-    let Some(place) = house.places.client_enters(peer.ip(), limits.max_connections_per_client, limits.max_connections) else {
+    let network = network_of(peer.ip());
+    if !house.places.client_enters(network, limits.max_connections_per_client, limits.max_connections) {
         return refuse(house, &tcp, "* BYE [UNAVAILABLE] Too many connections\r\n");
-    };
+    }
     count(&house.metrics.connections_imap);
     let house = house.clone();
     tokio::spawn(async move {
         let _open = house.metrics.open_session();
+        let _place = ImapPlace { house: &house, network };
         imap::serve(house.clone(), Stream::Plain(tcp), peer, service).await;
-        house.places.client_leaves(place);
     });
+}
+
+/// The place of an IMAP connection. It is given back also if a defect ends the session.
+struct ImapPlace<'a> {
+    house: &'a House,
+    network: IpAddr,
+}
+
+impl Drop for ImapPlace<'_> {
+    fn drop(&mut self) {
+        self.house.places.client_leaves(self.network);
+    }
+}
+
+/// What counts as one client: an IPv4 address, or an IPv6 /64, which is what one customer has.
+fn network_of(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
 }
 
 /// Says no as far as the socket takes it at once, and closes.
@@ -112,16 +146,16 @@ impl Places {
         }
     }
 
-    /// Counts a connection of this client, if neither it nor all together have too many.
-    fn client_enters(&self, client: IpAddr, most_per_client: u32, most: u32) -> Option<IpAddr> {
+    /// Counts a connection of this client, unless it or all together have too many.
+    fn client_enters(&self, client: IpAddr, most_per_client: u32, most: u32) -> bool {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let all: u32 = clients.values().sum();
-        let count = clients.entry(client).or_default();
-        if *count >= most_per_client || all >= most {
-            return None;
+        let count = clients.get(&client).copied().unwrap_or(0);
+        let enters = count < most_per_client && all < most;
+        if enters {
+            clients.insert(client, count + 1);
         }
-        *count += 1;
-        Some(client)
+        enters
     }
 
     fn client_leaves(&self, client: IpAddr) {
@@ -150,5 +184,27 @@ async fn show_metrics(house: Arc<House>, mut tcp: TcpStream) {
     };
     if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(10), answer).await {
         tracing::debug!(%error, "metrics connection lost");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_has_so_many_places_and_an_ipv6_network_is_one_client() {
+        let places = Places::default();
+        let check = |client: &str, expected: bool| {
+            let client = network_of(client.parse().unwrap());
+            assert_eq!(places.client_enters(client, 2, 3), expected, "{client}");
+        };
+        check("2001:db8::1", true);
+        check("2001:db8::2", true);
+        check("2001:db8::3", false);
+        check("192.0.2.1", true);
+        check("192.0.2.2", false);
+        places.client_leaves(network_of("2001:db8::9".parse().unwrap()));
+        check("192.0.2.2", true);
+        assert_eq!(places.clients.lock().unwrap().len(), 3, "who was refused is not remembered");
     }
 }
