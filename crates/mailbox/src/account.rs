@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail::SpecialUse;
@@ -268,7 +269,7 @@ impl Account {
         let _folders = self.lock_folders();
         let mut inner = self.lock();
         let pairs = match self.env.root.rename(from, to) {
-            Err(maildir::Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(maildir::Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(Error::AlreadyExists);
             }
             other => other?,
@@ -328,15 +329,18 @@ impl Account {
 }
 
 /// Makes the folder for index and marks, with those above it.
-fn make_folders(world: &Environment, path: &std::path::Path) -> Result<()> {
+fn make_folders(world: &Environment, path: &Path) -> Result<()> {
     let missing: Vec<_> = path.ancestors().take_while(|path| world.disk.stat(path).is_err()).collect();
     for path in missing.into_iter().rev() {
-        match world.disk.create_dir(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(crate::error::disk("make a folder for the index", 0)(error));
-            }
-            _ => {}
-        }
+        make_folder(world, path).map_err(crate::error::disk("make a folder for the index", 0))?;
     }
     Ok(())
+}
+
+fn make_folder(world: &Environment, path: &Path) -> io::Result<()> {
+    match world.disk.create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    path.parent().map_or(Ok(()), |parent| world.disk.sync_dir(parent))
 }

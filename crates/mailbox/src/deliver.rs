@@ -59,6 +59,8 @@ pub struct Delivered {
 enum Earlier {
     /// The message is there, or was there and has been moved or removed since.
     Done(UidValidity, Uid, String),
+    /// A file of its name is there, but the disk may have lost some of its content.
+    Doubtful(Uid),
     /// It is not there; it had this UID.
     Undone(Option<Uid>),
 }
@@ -76,15 +78,20 @@ impl Account {
             Delivered { mailbox, uid_validity, uid, file }
         };
         let (mailbox, incoming, earlier) = self.begin_delivery(delivery)?;
-        let wanted = match earlier {
-            Earlier::Done(validity, uid, file) => return Ok(told(validity, uid, file)),
-            Earlier::Undone(uid) => uid,
+        let wanted = match &earlier {
+            Earlier::Done(validity, uid, file) => return Ok(told(*validity, *uid, file.clone())),
+            Earlier::Doubtful(uid) => Some(*uid),
+            Earlier::Undone(uid) => *uid,
         };
         let Some(incoming) = incoming else { return Err(Error::Unavailable) };
         let ready = write(incoming, delivery.received, body)?;
         let file = ready.base.clone();
         let mut state = mailbox.lock();
         state.open(env)?;
+        if let (Earlier::Doubtful(uid), Some(path)) = (&earlier, wanted.and_then(|uid| state.path(uid))) {
+            state.own(env, |_| ready.place_at(&path))?;
+            return Ok(told(state.validity, *uid, file));
+        }
         let size = short_size(Some(ready.virtual_size));
         let row = Row { modseq: 0, date: delivery.received, size, bits: Bits::new(Flags::NONE, 0, Place::New) };
         let uid = state.settle(env, wanted, ready, row)?;
@@ -141,7 +148,9 @@ impl State {
         let earlier = if delivery.replay == Replay::No { Earlier::Undone(None) } else { self.find_earlier(env, delivery)? };
         let incoming = match earlier {
             Earlier::Done(..) => None,
-            Earlier::Undone(_) => Some(Incoming::create(Arc::clone(&env.world.disk), &self.folder, delivery.unique)?),
+            Earlier::Doubtful(_) | Earlier::Undone(_) => {
+                Some(Incoming::create(Arc::clone(&env.world.disk), &self.folder, delivery.unique)?)
+            }
         };
         Ok((incoming, earlier))
     }
@@ -157,7 +166,12 @@ impl State {
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         let here = self.table.iter().flat_map(|table| table.names()).find(|(_, name)| is_it(name));
         if let Some((uid, name)) = here {
-            return Ok(Earlier::Done(self.validity, uid, text(name)));
+            let file = text(name);
+            let uid = match delivery.replay {
+                Replay::Told(validity, told) if validity == self.validity => self.reseat(env, uid, told)?,
+                _ => uid,
+            };
+            return Ok(if env.marks.power_cut() { Earlier::Doubtful(uid) } else { Earlier::Done(self.validity, uid, file) });
         }
         let (list, _) = uidlist::read(env.disk(), &self.folder)?.unwrap_or_default();
         let line = list.lines.iter().rev().find(|line| is_it(list.name(line)));
@@ -198,6 +212,26 @@ impl State {
         let uid = given?;
         self.arrive(env, Message { uid, row, name: base });
         Ok(uid)
+    }
+
+    /// The disk has kept a file, but not the line with the UID that was told, and a look at the folder gave it another one
+    /// that nobody has heard of yet: it gets its own back if that is free.
+    pub(crate) fn reseat(&mut self, env: &Env, uid: Uid, told: Uid) -> Result<Uid> {
+        if uid == told || self.log.has_readers() || !self.is_free(told) || told == Uid::MAX {
+            return Ok(uid);
+        }
+        let Some(mut message) = self.table.as_mut().and_then(|table| table.remove(uid)) else { return Ok(uid) };
+        message.uid = told;
+        message.row.modseq = self.next_modseq(env);
+        if let Some(odd) = self.odd.remove(&uid) {
+            self.odd.insert(told, odd);
+        }
+        if let Some(table) = &mut self.table {
+            table.insert(&message);
+        }
+        self.next = self.next.max(told + 1);
+        self.restore_line(env, told)?;
+        Ok(told)
     }
 
     /// Whether a UID below the next one can be given to the message that had it.

@@ -11,6 +11,8 @@
 mod account;
 mod body;
 mod codec;
+#[cfg(test)]
+mod crash;
 mod deliver;
 mod entries;
 mod env;

@@ -16,11 +16,13 @@ struct Item {
     place: Place,
 }
 
-/// The names found, sorted by base; of two with the same base the one in `cur`.
+/// The names found, sorted by base; of several with the same base the one in `cur` with most letters.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     names: Vec<u8>,
     items: Vec<Item>,
+    /// Second names of the same base, with the first ones.
+    twins: Vec<(Item, Item)>,
 }
 
 /// One name found.
@@ -39,14 +41,17 @@ impl Listing {
         for place in places {
             scan::messages(disk, folder, *place, &mut |name| listing.push(name, *place))?;
         }
-        let Self { names, items } = &mut listing;
+        let Self { names, items, twins } = &mut listing;
         let base = |item: &Item| &names[item.start as usize..][..usize::from(item.base)];
-        items.sort_by(|a, b| base(a).cmp(base(b)).then_with(|| (a.place == Place::New).cmp(&(b.place == Place::New))));
-        let before = items.len();
-        items.dedup_by(|later, earlier| base(later) == base(earlier));
-        if items.len() < before {
-            tracing::debug!(folder = %folder.display(), count = before - items.len(), "a message was seen under two names");
-        }
+        let rank = |item: &Item| (item.place == Place::New, std::cmp::Reverse(item.length));
+        items.sort_by(|a, b| base(a).cmp(base(b)).then_with(|| rank(a).cmp(&rank(b))));
+        items.dedup_by(|later, earlier| {
+            let same = base(later) == base(earlier);
+            if same {
+                twins.push((*earlier, *later));
+            }
+            same
+        });
         Ok(listing)
     }
 
@@ -61,7 +66,15 @@ impl Listing {
     }
 
     pub(crate) fn at(&self, index: usize) -> Found<'_> {
-        let item = self.items[index];
+        self.found(self.items[index])
+    }
+
+    /// Messages seen under two names: the one that counts, and the other.
+    pub(crate) fn twins(&self) -> impl Iterator<Item = (Found<'_>, Found<'_>)> {
+        self.twins.iter().map(|(first, second)| (self.found(*first), self.found(*second)))
+    }
+
+    fn found(&self, item: Item) -> Found<'_> {
         let name = &self.names[item.start as usize..][..usize::from(item.length)];
         let (base, suffix) = name.split_at(usize::from(item.base));
         Found { base, suffix, place: item.place }

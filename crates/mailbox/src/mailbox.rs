@@ -8,8 +8,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Instant;
+
+use mail::Uid;
 
 use crate::env::Env;
 use crate::index::Save;
@@ -22,6 +25,8 @@ pub type Notice = Arc<dyn Fn() + Send + Sync>;
 pub(crate) struct Mailbox {
     pub(crate) env: Arc<Env>,
     state: Mutex<State>,
+    /// Notified when messages that were on their way are shown, or will not come.
+    shown: Condvar,
     watchers: Mutex<HashMap<u64, Notice>>,
     /// The index thread was told that there is something to save.
     queued: AtomicBool,
@@ -40,6 +45,7 @@ pub(crate) struct Guard<'a> {
     state: Option<MutexGuard<'a, State>>,
     log_end: u64,
     generation: u64,
+    parked: usize,
 }
 
 impl Deref for Guard<'_> {
@@ -64,7 +70,13 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         let news = self.log.end() != self.log_end || self.gone;
         let changed = self.generation != self.state.as_ref().map_or(self.generation, |state| state.generation);
+        let shown = self.state.as_mut().filter(|state| state.parked.len() < self.parked || state.gone);
+        let wakers = shown.map(|state| std::mem::take(&mut state.wakers));
         self.state = None;
+        if let Some(wakers) = wakers {
+            self.mailbox.shown.notify_all();
+            wakers.into_iter().for_each(Waker::wake);
+        }
         if changed {
             self.mailbox.queue();
         }
@@ -78,13 +90,39 @@ impl Mailbox {
     pub(crate) fn new(env: Arc<Env>, name: &str) -> Arc<Self> {
         let state = State { name: name.to_owned(), ..State::default() };
         let used = Mutex::new(Instant::now());
-        Arc::new(Self { env, state: Mutex::new(state), watchers: Mutex::default(), queued: AtomicBool::new(false), used })
+        Arc::new(Self {
+            env,
+            state: Mutex::new(state),
+            shown: Condvar::new(),
+            watchers: Mutex::default(),
+            queued: AtomicBool::new(false),
+            used,
+        })
     }
 
     pub(crate) fn lock(self: &Arc<Self>) -> Guard<'_> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (log_end, generation) = (state.log.end(), state.generation);
-        Guard { mailbox: self, state: Some(state), log_end, generation }
+        let (log_end, generation, parked) = (state.log.end(), state.generation, state.parked.len());
+        Guard { mailbox: self, state: Some(state), log_end, generation, parked }
+    }
+
+    /// Waits until a message that has come is shown: those with lower UIDs may still be on their way, for as long as the
+    /// journal takes. Who hears of a UID must find it. To be called without a lock.
+    pub(crate) fn wait_shown(&self, uid: Uid) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.parked.range(..=uid).next().is_some() && !state.gone {
+            state = self.shown.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The same without blocking: if it has to be waited for, `waker` is woken when something was shown.
+    pub(crate) fn is_shown(&self, uid: Uid, waker: &Waker) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = state.parked.range(..=uid).next().is_none() || state.gone;
+        if !shown {
+            state.wakers.push(waker.clone());
+        }
+        shown
     }
 
     pub(crate) fn is_gone(&self) -> bool {

@@ -52,14 +52,22 @@ impl Marks {
                 return marks;
             }
         }
-        if let Some((stored, closed)) = marks.read_head() {
+        let head = marks.read_head();
+        if let Some((stored, closed)) = head {
             let same = boot.is_some() && stored == marks.boot;
             marks.trusted = same || closed;
             marks.power_cut = !same && !closed;
             marks.crashed = marks.power_cut;
             marks.highest = marks.read_highest();
         }
-        marks.write_head(false);
+        if head != Some((marks.boot, false)) {
+            // Durable, for it must be there to say that the machine stopped without order.
+            marks.write_head(false);
+            marks.sync();
+            if let Err(error) = marks.disk.sync_dir(folder) {
+                tracing::warn!(path = %folder.display(), %error, "cannot sync the marks");
+            }
+        }
         marks
     }
 
@@ -137,6 +145,10 @@ impl Marks {
     /// The daemon stops in order: all that the index says is true and durable.
     pub(crate) fn close(&self) {
         self.write_head(true);
+        self.sync();
+    }
+
+    fn sync(&self) {
         if let Some(file) = &self.file
             && let Err(error) = file.sync()
         {

@@ -1,5 +1,6 @@
 //! Random sequences of what sessions, deliveries and other programs do, against a model of a few lines.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mail::{Flags, Uid};
@@ -136,7 +137,8 @@ impl Model {
 
     fn store(&mut self, view: usize, at: usize, flags: u8, mode: StoreMode) {
         let Some(uid) = self.pick(view, at) else { return };
-        let change = StoreChange { mode, flags: Flags::from_bits(flags), keywords: &[], unchanged_since: None, silent: flags % 2 == 0 };
+        let change =
+            StoreChange { mode, flags: Flags::from_bits(flags), keywords: &[], unchanged_since: None, silent: flags.is_multiple_of(2) };
         let (session, told) = &mut self.views[view];
         if session.read_only() {
             assert_eq!(session.store(&[uid], &change), Err(Error::ReadOnly));
@@ -168,7 +170,7 @@ impl Model {
 
     fn transfer(&mut self, view: usize, at: usize, moved: bool) {
         let Some(uid) = self.pick(view, at) else { return };
-        let target = if at % 2 == 0 { "INBOX" } else { "other" };
+        let target = if at.is_multiple_of(2) { "INBOX" } else { "other" };
         let (session, _) = &mut self.views[view];
         let result = if moved { session.relocate(&[uid], target) } else { session.copy(&[uid], target) };
         let here = self.messages.get(&uid).copied();
@@ -283,9 +285,9 @@ impl Model {
 /// The session asks for what it does not know yet, as FETCH 1:* FLAGS does for new messages.
 fn learn(view: &View, told: &mut Told) {
     for uid in told.uids.clone() {
-        if !told.flags.contains_key(&uid) {
+        if let Entry::Vacant(unknown) = told.flags.entry(uid) {
             let meta = view.meta(uid).unwrap();
-            told.flags.insert(uid, meta.flags.bits());
+            unknown.insert(meta.flags.bits());
             told.modseqs.insert(uid, meta.modseq);
         }
     }

@@ -1,13 +1,16 @@
 //! Filling a mailbox's state: from the index if that can be believed, from the folder otherwise.
 
 use mail::Uid;
+use maildir::delivery::path_of;
 use maildir::keywords::Keywords;
+use maildir::scan::Place;
 use maildir::uidlist::{self, Stamp};
 
 use crate::codec::{Reader, Writer};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::index::Save;
+use crate::listing::{Found, Listing};
 use crate::record::{Bits, Message, Row};
 use crate::state::{Seen, State};
 use crate::table::{Counts, Table};
@@ -81,6 +84,7 @@ impl State {
             self.table = Some(Table::default());
             self.rebuilt = true;
         }
+        self.drop_second_names(env)?;
         self.read_list(env, known)?;
         if env.marks.crashed() {
             self.next = self.next.saturating_add(UID_GAP);
@@ -92,6 +96,22 @@ impl State {
                 table.renumber(modseq);
             }
             self.vanished = Vanished::since(modseq);
+        }
+        Ok(())
+    }
+
+    /// A crash may have left a message its old name beside the new one, ours or another program's: one is enough. Files that
+    /// only have the base in common are left alone.
+    fn drop_second_names(&self, env: &Env) -> Result<()> {
+        let listing = Listing::read(env.disk(), &self.folder, &[Place::New, Place::Cur])?;
+        for (first, second) in listing.twins() {
+            let path = |found: &Found<'_>| path_of(&self.folder, found.place, found.base, found.suffix);
+            let (first, second) = (path(&first), path(&second));
+            let inode = |path| env.disk().stat(path).map(|stat| stat.inode);
+            if inode(&first).is_ok_and(|first| inode(&second).is_ok_and(|second| first == second)) {
+                tracing::info!(path = %second.display(), "removing the second name of a message");
+                env.disk().remove(&second).map_err(crate::error::disk("remove a second name", 0))?;
+            }
         }
         Ok(())
     }
@@ -163,7 +183,8 @@ impl State {
         out.u128(env.marks.boot());
         out.u32(self.validity);
         out.u32(self.next);
-        out.u32(self.listed);
+        // Those that are still on their way are to be sorted in by who finds them.
+        out.u32(self.parked.keys().next().map_or(self.listed, |first| self.listed.min(*first)));
         out.text(&self.guid);
         let stamp = self.stamp.filter(|_| !self.unread).unwrap_or_default();
         [stamp.inode, stamp.size, stamp.modified.cast_unsigned()].into_iter().for_each(|n| out.u64(n));

@@ -1,13 +1,13 @@
 //! Doing again what the journal says was promised. Everything here looks first: an entry may have been carried out in
 //! full, in part, or not at all, and the disk may have forgotten any of it.
 
-use std::collections::HashSet;
-use std::io::Read;
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use journal::Recovered;
 use mail::Uid;
-use maildir::delivery::{Incoming, path_of};
+use maildir::delivery::{Incoming, Ready, path_of};
 
 use crate::account::Account;
 use crate::entries::{APPEND, MOVE, Promise, Record};
@@ -52,26 +52,19 @@ impl Account {
         let env = &*self.env;
         let mut state = target.lock();
         state.open_fully(env)?;
-        let here = names(&state);
         for promise in &record.promises {
             let mut part = body.take(promise.length);
-            if here.contains(&*promise.base) {
+            let there = state.reseat_promise(env, record, promise)?;
+            if there.is_some() && !env.marks.power_cut() {
                 std::io::copy(&mut part, &mut std::io::sink()).map_err(disk("read the journal", promise.uid))?;
                 continue;
             }
-            let unique = promise.base.split(|b| *b == b',').next().unwrap_or_default();
-            let unique = String::from_utf8_lossy(unique).into_owned();
-            let mut incoming = Incoming::create(Arc::clone(&env.world.disk), &state.folder, &unique)?;
-            let mut buffer = vec![0; 64 << 10];
-            loop {
-                let read = part.read(&mut buffer).map_err(disk("read the journal", promise.uid))?;
-                if read == 0 {
-                    break;
-                }
-                incoming.write(&buffer[..read])?;
+            let ready = write_again(env, &state, promise, &mut part)?;
+            if let Some(path) = there.and_then(|uid| state.path(uid)) {
+                // The name is there, but the disk may have lost some of the content.
+                state.own(env, |_| ready.place_at(&path))?;
+                continue;
             }
-            let ready = incoming.finish()?;
-            ready.set_date(promise.date)?;
             let keywords = state.keyword_bits(env, &promise.keywords)?;
             let row = row_for(promise.flags, keywords, promise.date, ready.virtual_size);
             let wanted = wanted(&state, record, promise);
@@ -91,30 +84,22 @@ impl Account {
         target.lock().open_fully(env)?;
         let (mut from, mut to) = lock_both(&source, target);
         for promise in &record.promises {
-            let there = names(to.as_deref().unwrap_or(&from)).contains(&*promise.base);
+            let there = to.as_deref_mut().unwrap_or(&mut from).reseat_promise(env, record, promise)?;
             let Some(uid) = find(&from, &promise.source) else {
-                if !there {
+                if there.is_none() {
                     tracing::info!(mailbox = record.target, uid = promise.uid, "a copied message has gone since");
                 }
                 continue;
             };
-            if there {
-                if moved {
-                    from.drop_second_name(env, uid, to.as_deref_mut(), &promise.base)?;
-                }
-                continue;
-            }
-            let path = from.path(uid).ok_or(Error::Unavailable)?;
             let size = from.table.as_ref().and_then(|table| table.row(uid)).map_or(crate::record::NO_SIZE, |row| row.size);
+            let path = from.path(uid).ok_or(Error::Unavailable)?;
             let state = to.as_deref_mut().unwrap_or(&mut from);
-            let keywords = state.keyword_bits(env, &promise.keywords)?;
-            let row = Row { size, date: NO_DATE, ..row_for(promise.flags, keywords, promise.date, 0) };
-            let new = path_of(&state.folder, row.bits.place(), &promise.base, &canonical(row.bits));
-            let done = state.own(env, |_| if moved { env.disk().rename(&path, &new) } else { link(env, &path, &new) });
-            done.map_err(disk("copy or move a message again", promise.uid))?;
-            let wanted = wanted(state, record, promise);
-            let to_uid = state.adopt(env, wanted, &promise.base, row)?;
-            tracing::info!(mailbox = record.target, uid = to_uid, "copied or moved a message again");
+            match there.and_then(|there| state.path(there)) {
+                // What the source has is sure by now; of the target only that it has the name.
+                Some(old) => state.own(env, |_| transfer_over(env, &path, &old, moved)),
+                None => state.transfer_in(env, &path, moved, record, promise, size)?,
+            }
+            .map_err(disk("copy or move a message again", promise.uid))?;
             if moved {
                 let modseq = from.next_modseq(env);
                 from.forget(uid, modseq);
@@ -124,8 +109,35 @@ impl Account {
     }
 }
 
-fn names(state: &State) -> HashSet<Box<[u8]>> {
-    state.table.iter().flat_map(|table| table.names()).map(|(_, name)| name.into()).collect()
+/// Writes a promised message from the journal into `tmp`.
+fn write_again(env: &Env, state: &State, promise: &Promise, part: &mut dyn Read) -> Result<Ready> {
+    let unique = promise.base.split(|b| *b == b',').next().unwrap_or_default();
+    let mut incoming = Incoming::create(Arc::clone(&env.world.disk), &state.folder, &String::from_utf8_lossy(unique))?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = part.read(&mut buffer).map_err(disk("read the journal", promise.uid))?;
+        if read == 0 {
+            break;
+        }
+        incoming.write(&buffer[..read])?;
+    }
+    let ready = incoming.finish()?;
+    ready.set_date(promise.date)?;
+    Ok(ready)
+}
+
+/// Puts the source in the place of what the disk has kept of its copy.
+fn transfer_over(env: &Env, source: &Path, target: &Path, moved: bool) -> io::Result<()> {
+    let same = env.disk().stat(source)?.inode == env.disk().stat(target)?.inode;
+    match (moved, same) {
+        (true, true) => env.disk().remove(source),
+        (true, false) => env.disk().rename(source, target),
+        (false, true) => Ok(()),
+        (false, false) => {
+            env.disk().remove(target)?;
+            link(env, source, target)
+        }
+    }
 }
 
 fn find(state: &State, base: &[u8]) -> Option<Uid> {
@@ -145,15 +157,34 @@ impl State {
         self.compare(env)
     }
 
-    /// A message was moved, but the disk has kept its old name as well.
-    fn drop_second_name(&mut self, env: &Env, uid: Uid, target: Option<&mut Self>, base: &[u8]) -> Result<()> {
-        let other = target.as_deref().and_then(|target| target.path(find(target, base)?));
-        let (Some(old), Some(new)) = (self.path(uid), other) else { return Ok(()) };
-        let stat = |path: &std::path::Path| env.disk().stat(path).map_err(disk("look at a moved message", uid));
-        if stat(&old)?.inode == stat(&new)?.inode {
-            self.remove(env, &[uid])?;
+    /// Where a promised message is, if it is there; it gets the UID that was promised if it has another.
+    fn reseat_promise(&mut self, env: &Env, record: &Record, promise: &Promise) -> Result<Option<Uid>> {
+        match (find(self, &promise.base), wanted(self, record, promise)) {
+            (Some(uid), Some(told)) => self.reseat(env, uid, told).map(Some),
+            (there, _) => Ok(there),
         }
-        Ok(())
+    }
+
+    /// Copies or moves a file here, and gives it the UID that was promised.
+    fn transfer_in(
+        &mut self,
+        env: &Env,
+        path: &Path,
+        moved: bool,
+        record: &Record,
+        promise: &Promise,
+        size: u32,
+    ) -> Result<io::Result<()>> {
+        let keywords = self.keyword_bits(env, &promise.keywords)?;
+        let row = Row { size, date: NO_DATE, ..row_for(promise.flags, keywords, promise.date, 0) };
+        let new = path_of(&self.folder, row.bits.place(), &promise.base, &canonical(row.bits));
+        let done = self.own(env, |_| if moved { env.disk().rename(path, &new) } else { link(env, path, &new) });
+        if done.is_ok() {
+            let wanted = wanted(self, record, promise);
+            let uid = self.adopt(env, wanted, &promise.base, row)?;
+            tracing::info!(mailbox = self.name, uid, "copied or moved a message again");
+        }
+        Ok(done)
     }
 
     /// A file has its place; it gets the UID that was promised, or a new one.

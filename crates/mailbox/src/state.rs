@@ -1,8 +1,9 @@
 //! All that is known of one mailbox, behind its lock: counters, the table of messages when somebody needs it, the log for
 //! sessions. This file holds the parts and the single steps; `open.rs` fills it, `sync.rs` compares it with the folder.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use mail::{Keyword, ModSeq, Uid, UidValidity};
@@ -107,6 +108,11 @@ pub(crate) struct State {
     pub(crate) log: Log,
     /// Counts changes, for the index.
     pub(crate) generation: u64,
+    /// Messages that clients put here, which no read-write session has been told of. Those in `new` are recent anyway; this
+    /// is forgotten with the process, as `\Recent` may be.
+    pub(crate) recent: BTreeSet<Uid>,
+    /// Who waits until something is shown.
+    pub(crate) wakers: Vec<Waker>,
     /// The index is to forget all pages first.
     pub(crate) rebuilt: bool,
     /// The facts of messages that are gone, for the index to forget.
@@ -118,12 +124,24 @@ impl State {
         self.table.as_ref().map_or(self.counts, Table::counts)
     }
 
+    /// Whether no read-write session has been told of a message.
+    pub(crate) fn is_recent(&self, uid: Uid) -> bool {
+        self.recent.contains(&uid) || self.table.as_ref().is_some_and(|table| table.fresh().contains(&uid))
+    }
+
+    /// Messages in `new`, and those that clients put into `cur`.
+    fn recent_count(&self, fresh: u32) -> u32 {
+        let in_new = |uid: &&Uid| self.table.as_ref().and_then(|t| t.row(**uid)).is_some_and(|row| row.bits.place() == Place::New);
+        let in_cur = self.recent.iter().filter(|uid| !in_new(uid) && !self.parked.contains_key(uid)).count();
+        fresh + u32::try_from(in_cur).unwrap_or(u32::MAX)
+    }
+
     /// The counts as IMAP wants them. UIDs that were given away are ahead of every UID that is told.
     pub(crate) fn status(&self) -> Status {
         let counts = self.counts();
         Status {
             messages: counts.messages,
-            recent: counts.recent,
+            recent: self.recent_count(counts.recent),
             unseen: counts.unseen,
             deleted: counts.deleted,
             uid_next: self.parked.keys().next().copied().unwrap_or(self.next),
@@ -330,6 +348,7 @@ impl State {
     /// A file whose UID was reserved does not come.
     pub(crate) fn cancel(&mut self, env: &Env, uid: Uid, name: &[u8]) {
         self.parked.remove(&uid);
+        self.recent.remove(&uid);
         self.expected.remove(name);
         self.admit_parked(env);
     }
@@ -363,6 +382,7 @@ impl State {
 
     /// A message is gone.
     pub(crate) fn forget(&mut self, uid: Uid, modseq: ModSeq) {
+        self.recent.remove(&uid);
         let Some(message) = self.table.as_mut().and_then(|table| table.remove(uid)) else { return };
         self.odd.remove(&uid);
         self.vanished.push(modseq, uid);

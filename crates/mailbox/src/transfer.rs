@@ -12,6 +12,8 @@ use mail::{Keyword, Uid};
 use maildir::delivery::{Incoming, path_of};
 use maildir::name;
 
+use journal::{Durable, EntryId};
+
 use crate::account::canonical_name;
 use crate::entries::{COPY, MOVE, Promise, Record};
 use crate::env::Env;
@@ -80,20 +82,29 @@ impl View {
         if items.is_empty() {
             return Ok((Copied { uid_validity: validity, ..Copied::default() }, Pending::done()));
         }
-        let record = self.record(&items, target_name, validity)?;
-        let kind = if way == Way::Copy { COPY } else { MOVE };
-        let (id, durable) = source.env.world.journal.entry(kind, &record.short_header(), &record.encode());
-        let outcome = durable.wait().map_err(Error::from);
+        let outcome = self.promise(&items, target_name, validity, way);
+        let (entry, outcome) =
+            outcome.map_or_else(|error| (None, Err(error)), |(id, durable)| (Some(id), durable.wait().map_err(Error::from)));
         let outcome = outcome.and_then(|()| before(&source.env, &items, way));
         let result = carry_out(&source, &target, &mut items, way, outcome);
-        source.env.world.journal.release(id);
+        if let Some(id) = entry {
+            source.env.world.journal.release(id);
+        }
         result?;
+        target.wait_shown(items.iter().map(|item| item.to).max().unwrap_or_default());
         let mut copied = Copied { uid_validity: validity, ..Copied::default() };
         for item in items.iter().filter(|item| item.done) {
             copied.from.push(item.from);
             copied.to.push(item.to);
         }
         Ok((copied, Pending::done()))
+    }
+
+    /// Writes what is to be done into the journal.
+    fn promise(&self, items: &[Item], target: String, validity: u32, way: Way) -> Result<(EntryId, Durable)> {
+        let record = self.record(items, target, validity)?;
+        let kind = if way == Way::Copy { COPY } else { MOVE };
+        Ok(self.env().world.journal.entry(kind, &record.short_header(), &record.encode()))
     }
 
     /// What is known of the messages now.
@@ -190,6 +201,7 @@ fn carry_out(source: &Arc<Mailbox>, target: &Arc<Mailbox>, items: &mut [Item], w
     let state = to.as_deref_mut().unwrap_or(&mut from);
     for item in items {
         if item.done {
+            state.recent.insert(item.to);
             state.arrive(env, Message { uid: item.to, row: item.row, name: item.base.clone() });
         } else {
             state.cancel(env, item.to, &item.base);

@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use journal::Durable;
 use mail::{Flags, Keyword, ModSeq, SpecialUse, Uid, UidSet, UidValidity};
 
 use crate::error::Result;
+use crate::mailbox::Mailbox;
 
 /// One mailbox of a listing. Names are UTF-8; the hierarchy separator is `.`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,43 +136,54 @@ pub struct Copied {
     pub to: Vec<Uid>,
 }
 
-/// What to do when it is known that something did not become durable.
-type Undo = Box<dyn FnOnce() + Send>;
+/// What is to be done when the outcome is known.
+type Finish = Box<dyn FnOnce(Result<()>) -> Result<()> + Send>;
 
-/// Becomes ready when what was done is durable; after an error it was undone as far as possible, and the client gets NO.
+/// Becomes ready when what was promised is durable and can be seen; after an error nothing of it is there, and the client
+/// gets NO.
 ///
-/// It can be awaited in any runtime, or waited for with [`Pending::wait`]. Dropping it changes nothing of what was done.
+/// It can be awaited in any runtime, or waited for with [`Pending::wait`]. Dropped earlier, it does its work by itself:
+/// what is promised is done whether or not anybody wants to hear of it.
 pub struct Pending {
-    durable: Option<Durable>,
-    undo: Option<Undo>,
+    promise: Option<(Durable, Finish)>,
+    /// The last message; those with lower UIDs may still be on their way, and hide it.
+    last: Option<(Arc<Mailbox>, Uid)>,
 }
 
 impl Pending {
-    /// Durable already.
+    /// Done already.
     pub(crate) fn done() -> Self {
-        Self { durable: None, undo: None }
+        Self { promise: None, last: None }
     }
 
-    /// Durable when the journal says so.
-    pub(crate) fn new(durable: Durable, undo: impl FnOnce() + Send + 'static) -> Self {
-        Self { durable: Some(durable), undo: Some(Box::new(undo)) }
+    /// Done by `finish`, which is told whether the journal has it, and when the last message is shown.
+    pub(crate) fn new(durable: Durable, last: (Arc<Mailbox>, Uid), finish: impl FnOnce(Result<()>) -> Result<()> + Send + 'static) -> Self {
+        Self { promise: Some((durable, Box::new(finish))), last: Some(last) }
     }
 
-    /// Blocks the thread until it is known.
+    /// Blocks the thread until it is done.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`] if it did not become durable.
     pub fn wait(mut self) -> Result<()> {
-        let outcome = self.durable.take().map_or(Ok(()), Durable::wait);
-        self.end(outcome)
+        self.finish_now()?;
+        if let Some((mailbox, uid)) = self.last.take() {
+            mailbox.wait_shown(uid);
+        }
+        Ok(())
     }
 
-    fn end(&mut self, outcome: journal::Result<()>) -> Result<()> {
-        let undo = self.undo.take();
-        outcome.map_err(|error| {
-            undo.into_iter().for_each(|undo| undo());
-            error.into()
-        })
+    fn finish_now(&mut self) -> Result<()> {
+        let Some((durable, finish)) = self.promise.take() else { return Ok(()) };
+        finish(durable.wait().map_err(crate::Error::from))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish_now() {
+            tracing::warn!(%error, "what nobody waited for was not done");
+        }
     }
 }
 
@@ -178,10 +191,16 @@ impl Future for Pending {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(durable) = &mut self.durable else { return Poll::Ready(Ok(())) };
-        let Poll::Ready(outcome) = Pin::new(durable).poll(context) else { return Poll::Pending };
-        self.durable = None;
-        Poll::Ready(self.end(outcome))
+        if let Some((durable, _)) = &mut self.promise {
+            let Poll::Ready(outcome) = Pin::new(durable).poll(context) else { return Poll::Pending };
+            if let Some((_, finish)) = self.promise.take() {
+                finish(outcome.map_err(crate::Error::from))?;
+            }
+        }
+        match &self.last {
+            Some((mailbox, uid)) if !mailbox.is_shown(*uid, context.waker()) => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
     }
 }
 

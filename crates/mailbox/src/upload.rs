@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::Writer;
+use journal::{EntryId, Writer};
 use mail::{Flags, Keyword, Uid, UidSet};
 use maildir::delivery::{Incoming, Ready, path_of};
 use maildir::scan::Place;
@@ -87,7 +87,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Stores all messages at once: all or none are there, also after a crash.
+    /// Stores all messages at once: all or none are there, also after a crash. They can be seen when the journal has them.
     ///
     /// # Errors
     /// [`Error::Nonexistent`] if the mailbox has gone meanwhile, [`Error::Limit`] for too many keywords,
@@ -102,11 +102,10 @@ impl Upload {
             let keywords = state.keyword_bits(&mailbox.env, &part.keywords)?;
             rows.push(row_for(part.flags, keywords, part.date, part.file.virtual_size));
         }
-        match rows.len() {
-            0 => Ok((Appended { uid_validity: state.validity, uids: UidSet::new() }, Pending::done())),
-            1 => self.commit_one(state, rows[0]),
-            _ => self.commit_all(state, &rows),
+        if rows.is_empty() {
+            return Ok((Appended { uid_validity: state.validity, uids: UidSet::new() }, Pending::done()));
         }
+        self.promise(state, rows)
     }
 
     fn record(&self, state: &State, first: Uid) -> Record {
@@ -128,84 +127,52 @@ impl Upload {
         }
     }
 
-    /// A single message is shown at once and is durable a moment later.
-    fn commit_one(mut self, mut state: Guard<'_>, row: Row) -> Result<(Appended, Pending)> {
-        let mailbox = Arc::clone(&self.mailbox);
-        let env = &mailbox.env;
-        let record = self.record(&state, state.next);
-        let Some(part) = self.parts.pop() else { return Err(Error::Unavailable) };
-        let base: Box<[u8]> = part.file.base.as_bytes().into();
-        let suffix = String::from_utf8(canonical(row.bits)).unwrap_or_default();
-        let target = path_of(&state.folder, row.bits.place(), &base, suffix.as_bytes());
-        let mut entry = None;
-        let mut pending = None;
-        let given = state.give_uids_with(env, &[&*base], false, |state, uid| {
-            let mut record = record;
-            record.promises.iter_mut().for_each(|promise| promise.uid = uid);
-            let (id, durable) = self.journal.commit(APPEND, &record.encode());
-            if let Some(Err(error)) = durable.outcome() {
-                return Err(error.into());
-            }
-            entry = Some(id);
-            pending = Some(durable);
-            Ok(state.own(env, |_| part.file.place(row.bits.place(), &suffix))?)
-        });
-        if let Some(id) = entry {
-            env.world.journal.release(id);
-        }
-        if given.is_err() && entry.is_some() {
-            let _ = env.disk().remove(&target);
-        }
-        let uid = given?;
-        state.arrive(env, Message { uid, row, name: base });
-        let appended = Appended { uid_validity: state.validity, uids: [uid].into_iter().collect() };
-        drop(state);
-        let undo = move || undo(&self.mailbox, &[uid]);
-        Ok((appended, pending.map_or_else(Pending::done, |durable| Pending::new(durable, undo))))
-    }
-
-    /// Several messages are shown when all of them are durable, so that no crash leaves a part of them.
-    fn commit_all(self, mut state: Guard<'_>, rows: &[Row]) -> Result<(Appended, Pending)> {
-        let mailbox = Arc::clone(&self.mailbox);
-        let env = &mailbox.env;
+    fn promise(self, mut state: Guard<'_>, rows: Vec<Row>) -> Result<(Appended, Pending)> {
         let bases: Vec<Box<[u8]>> = self.parts.iter().map(|part| part.file.base.as_bytes().into()).collect();
         let names: Vec<&[u8]> = bases.iter().map(|base| &**base).collect();
-        let first = state.give_uids(env, &names, false)?;
+        let first = state.give_uids(&self.mailbox.env, &names, false)?;
         state.reserve(first, names.iter().copied());
         let record = self.record(&state, first);
+        let appended = Appended { uid_validity: state.validity, uids: (first..).take(rows.len()).collect() };
         drop(state);
-        let Self { journal, parts, .. } = self;
+        let Self { mailbox, journal, parts, .. } = self;
         let (id, durable) = journal.commit(APPEND, &record.encode());
-        let outcome = durable.wait();
-        let mut state = mailbox.lock();
-        let placed = outcome.map_err(Error::from).and_then(|()| {
-            let result = state.own(env, |state| place_all(state, parts, rows));
-            env.world.journal.release(id);
-            result
-        });
-        for ((uid, row), base) in (first..).zip(rows).zip(bases) {
-            match placed {
-                Ok(()) => state.arrive(env, Message { uid, row: *row, name: base }),
-                Err(_) => {
-                    // All or none: what had its place already goes again.
-                    let _ = env.disk().remove(&path_of(&state.folder, row.bits.place(), &base, &canonical(row.bits)));
-                    state.cancel(env, uid, &base);
-                }
-            }
-        }
-        placed?;
-        let uids = (first..).take(rows.len()).collect();
-        Ok((Appended { uid_validity: state.validity, uids }, Pending::done()))
+        let messages = (first..).zip(rows).zip(bases).map(|((uid, row), name)| Message { uid, row, name }).collect();
+        let last = (Arc::clone(&mailbox), appended.uids.ranges().last().map_or(0, |range| range.1));
+        Ok((appended, Pending::new(durable, last, move |outcome| show(&mailbox, id, parts, messages, outcome))))
     }
 }
 
-fn place_all(state: &State, parts: Vec<Part<Ready>>, rows: &[Row]) -> Result<()> {
+/// Shows the messages that the journal has, or takes everything back.
+fn show(mailbox: &Arc<Mailbox>, id: EntryId, parts: Vec<Part<Ready>>, messages: Vec<Message>, outcome: Result<()>) -> Result<()> {
+    let env = &mailbox.env;
+    let mut state = mailbox.lock();
+    let placed = outcome.and_then(|()| {
+        let placed = state.own(env, |state| place_all(state, parts, &messages));
+        env.world.journal.release(id);
+        placed
+    });
+    for message in messages {
+        if placed.is_ok() {
+            state.recent.insert(message.uid);
+            state.arrive(env, message);
+            continue;
+        }
+        // All or none: what had its place already goes again.
+        let bits = message.row.bits;
+        let _ = env.disk().remove(&path_of(&state.folder, bits.place(), &message.name, &canonical(bits)));
+        state.cancel(env, message.uid, &message.name);
+    }
+    placed
+}
+
+fn place_all(state: &State, parts: Vec<Part<Ready>>, messages: &[Message]) -> Result<()> {
     if state.gone {
         return Err(Error::Nonexistent);
     }
-    for (part, row) in parts.into_iter().zip(rows) {
-        let suffix = String::from_utf8(canonical(row.bits)).unwrap_or_default();
-        part.file.place(row.bits.place(), &suffix)?;
+    for (part, message) in parts.into_iter().zip(messages) {
+        let suffix = String::from_utf8(canonical(message.row.bits)).unwrap_or_default();
+        part.file.place(message.row.bits.place(), &suffix)?;
     }
     Ok(())
 }
@@ -214,13 +181,4 @@ fn place_all(state: &State, parts: Vec<Part<Ready>>, rows: &[Row]) -> Result<()>
 pub(crate) fn row_for(flags: Flags, keywords: u32, date: i64, virtual_size: u64) -> Row {
     let place = if flags == Flags::NONE && keywords == 0 { Place::New } else { Place::Cur };
     Row { modseq: 0, date, size: short_size(Some(virtual_size)), bits: Bits::new(flags, keywords, place) }
-}
-
-/// Takes messages back that did not become durable.
-pub(crate) fn undo(mailbox: &Arc<Mailbox>, uids: &[Uid]) {
-    let mut state = mailbox.lock();
-    let removed = state.load(&mailbox.env).and_then(|()| state.remove(&mailbox.env, uids));
-    if let Err(error) = removed {
-        tracing::error!(mailbox = state.name, %error, "a message that the client was refused may have stayed");
-    }
 }

@@ -59,7 +59,8 @@ impl View {
         let mut state = mailbox.lock();
         state.check(&env)?;
         state.load(&env)?;
-        let recent = state.table.as_ref().map(|table| table.fresh().iter().copied().collect()).unwrap_or_default();
+        let fresh = state.table.iter().flat_map(|table| table.fresh().iter().copied());
+        let recent = fresh.chain(state.recent.iter().copied().filter(|uid| !state.parked.contains_key(uid))).collect();
         if !read_only {
             state.claim(&env);
         }
@@ -154,17 +155,39 @@ impl View {
     /// What is known of a message of the view; of an expunged one that was not told yet, the last known state.
     #[must_use]
     pub fn meta(&self, uid: Uid) -> Option<Meta> {
+        self.meta_in(&mut self.mailbox.lock(), uid)
+    }
+
+    fn meta_in(&self, state: &mut State, uid: Uid) -> Option<Meta> {
         self.uids.sequence(uid)?;
-        let mut state = self.mailbox.lock();
         let known = state.keywords.known();
         let Some(mut row) = state.table.as_ref().and_then(|table| table.row(uid)) else {
-            let ghost = self.ghost(&state, uid)?;
+            let ghost = self.ghost(state, uid)?;
             return Some(meta_of(uid, &ghost.row, known, &ghost.name));
         };
         state.size(self.env(), uid, &mut row);
         state.date(self.env(), uid, &mut row);
         let name = state.table.as_ref().and_then(|table| table.name(uid))?;
         Some(meta_of(uid, &row, known, name))
+    }
+
+    /// [`View::meta`] of many messages, in their order, under one lock; what is not known is left out.
+    pub fn each_meta(&self, uids: &[Uid], mut visit: impl FnMut(&Meta)) {
+        let mut state = self.mailbox.lock();
+        for uid in uids {
+            if let Some(meta) = self.meta_in(&mut state, *uid) {
+                visit(&meta);
+            }
+        }
+    }
+
+    /// The sequence number of the first message without `\Seen`.
+    #[must_use]
+    pub fn first_unseen(&self) -> Option<u32> {
+        let state = self.mailbox.lock();
+        let table = state.table.as_ref()?;
+        let unseen = table.rows().filter(|(_, row)| !row.bits.flags().has(mail::Flag::Seen));
+        unseen.filter_map(|(uid, _)| self.uids.sequence(uid)).next()
     }
 
     /// The last known state of a message that is gone.
@@ -214,7 +237,7 @@ impl View {
     }
 
     fn claim_arrived(&mut self, state: &mut State, news: &News) {
-        let is_new = |uid: &&Uid| state.table.as_ref().is_some_and(|table| table.fresh().contains(uid));
+        let is_new = |uid: &&Uid| state.is_recent(**uid);
         let fresh: Vec<Uid> = news.arrived.iter().filter(is_new).copied().collect();
         self.recent.extend(&fresh);
         if !fresh.is_empty() && !self.read_only {
@@ -386,6 +409,8 @@ impl News {
 impl State {
     /// A read-write session takes what is in `new`: it alone sees it as recent, and the files go to `cur`.
     pub(crate) fn claim(&mut self, env: &Env) {
+        let parked = &self.parked;
+        self.recent.retain(|uid| parked.contains_key(uid));
         let fresh: Vec<Uid> = self.table.iter().flat_map(|table| table.fresh().iter().copied()).collect();
         if fresh.is_empty() {
             return;

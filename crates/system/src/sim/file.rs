@@ -107,7 +107,7 @@ impl Content {
                 ChangeKind::Write(offset, octets) => {
                     each_sector(*offset, octets, &mut |sector, place, part| {
                         let Some(cut) = cuts.get_mut(sector) else { return };
-                        if *cut > 0 && (change.durable || !change.lost || random.once_in(2)) {
+                        if *cut > 0 && place < size && (change.durable || !change.lost || random.once_in(2)) {
                             let end = size.min(place + part.len());
                             content[place..end].copy_from_slice(&part[..end - place]);
                         }
