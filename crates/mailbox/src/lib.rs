@@ -12,6 +12,8 @@ mod account;
 mod body;
 mod codec;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod crash;
 mod deliver;
 mod entries;

@@ -186,6 +186,9 @@ fn carry_out(source: &Arc<Mailbox>, target: &Arc<Mailbox>, items: &mut [Item], w
     let folder = to.as_ref().map_or(&from.folder, |state| &state.folder).clone();
     let gone = to.as_ref().map_or(from.gone, |state| state.gone);
     let outcome = if gone { outcome.and(Err(Error::Nonexistent)) } else { outcome };
+    if outcome.is_ok() {
+        refresh(&mut from, to.as_deref_mut(), env, items);
+    }
     let work = |from: &mut State| outcome.and_then(|()| make_all(from, env, &folder, items, way));
     let result = match &mut to {
         Some(to) => to.own(env, |_| from.own(env, work)),
@@ -208,6 +211,20 @@ fn carry_out(source: &Arc<Mailbox>, target: &Arc<Mailbox>, items: &mut [Item], w
         }
     }
     result
+}
+
+/// Takes over what others did to the flags while the journal was waited for: a change that was acknowledged goes along.
+fn refresh(source: &mut State, mut target: Option<&mut State>, env: &Env, items: &mut [Item]) {
+    let names = source.keyword_list();
+    for item in items {
+        let Some(row) = source.table.as_ref().and_then(|table| table.row(item.from)) else { continue };
+        let bits = row.bits.keywords() & source.keywords.known();
+        item.keywords = names.iter().enumerate().filter(|(n, _)| bits & (1 << n) != 0).map(|(_, keyword)| keyword.clone()).collect();
+        let state = target.as_deref_mut().unwrap_or(source);
+        let keywords = state.keyword_bits(env, &item.keywords).unwrap_or_else(|_| state.known_bits(&item.keywords));
+        let size = if item.row.size == NO_SIZE { u64::MAX } else { u64::from(item.row.size) };
+        item.row = row_for(row.bits.flags(), keywords, item.row.date, size);
+    }
 }
 
 fn path_in(folder: &Path, item: &Item) -> PathBuf {
