@@ -19,7 +19,9 @@ section! {
         pub idle_time: Duration = Duration::from_secs(300),
         /// Most memory of an account for what is known of its messages' content (envelopes, structures).
         pub facts_memory: Size = Size::mib(16),
-        /// Most space in an account's index for the same.
+        /// Most memory of an account for the texts of messages that were searched, so that a search as it is typed reads them once.
+        pub search_memory: Size = Size::mib(32),
+        /// Most space in an account's index for what is known of its messages' content.
         pub facts_disk: Size = Size::mib(256),
     }
 }

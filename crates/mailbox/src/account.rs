@@ -87,7 +87,7 @@ impl Account {
         let known = inner.mailboxes.get(name).cloned();
         drop(inner);
         if let Some(mailbox) = known
-            && !mailbox.lock().gone
+            && !mailbox.is_gone()
         {
             mailbox.touch();
             return Ok(mailbox);
@@ -239,7 +239,7 @@ impl Account {
         let slot = state.slot;
         drop(state);
         self.env.store.delete(name);
-        self.env.facts.forget(slot);
+        self.env.forget_content(slot);
         let mut inner = self.lock();
         inner.mailboxes.remove(name);
         inner.special.rename(self.env.disk(), &self.env.paths.index, &[(name.to_owned(), None)])

@@ -86,14 +86,18 @@ impl Account {
         let Some(incoming) = incoming else { return Err(Error::Unavailable) };
         let ready = write(incoming, delivery.received, body)?;
         let file = ready.base.clone();
+        let size = short_size(Some(ready.virtual_size));
+        let row = Row { modseq: 0, date: delivery.received, size, bits: Bits::new(Flags::NONE, 0, Place::New) };
+        if matches!(earlier, Earlier::Undone(None)) {
+            let (uid_validity, uid) = mailbox.settle_together(ready, row)?;
+            return Ok(told(uid_validity, uid, file));
+        }
         let mut state = mailbox.lock();
         state.open(env)?;
         if let (Earlier::Doubtful(uid), Some(path)) = (&earlier, wanted.and_then(|uid| state.path(uid))) {
             state.own(env, |_| ready.place_at(&path))?;
             return Ok(told(state.validity, *uid, file));
         }
-        let size = short_size(Some(ready.virtual_size));
-        let row = Row { modseq: 0, date: delivery.received, size, bits: Bits::new(Flags::NONE, 0, Place::New) };
         let uid = state.settle(env, wanted, ready, row)?;
         if state.tail_is_long() {
             state.load(env)?;
@@ -106,6 +110,13 @@ impl Account {
     fn begin_delivery(&self, delivery: &Delivery<'_>) -> Result<(Arc<Mailbox>, Option<Incoming>, Earlier)> {
         for last in [false, true] {
             let mailbox = self.mailbox_for_delivery(delivery.mailbox)?;
+            if delivery.replay == Replay::No && !last {
+                // Nearly always the folder is there, and the file needs no lock.
+                let folder = self.env.root.folder(canonical_name(delivery.mailbox))?;
+                if let Ok(incoming) = Incoming::create(Arc::clone(&self.env.world.disk), &folder, delivery.unique) {
+                    return Ok((mailbox, Some(incoming), Earlier::Undone(None)));
+                }
+            }
             let mut state = mailbox.lock();
             let begun = state.open(&self.env).and_then(|()| state.begin_delivery(&self.env, delivery));
             if begun.is_err() && !last && state.look_after(&self.env) == Err(Error::Gone) {
@@ -204,7 +215,11 @@ impl State {
             self.next = uid;
         }
         let mut placed = false;
-        let given = self.give_uids_with(env, &[&*base], false, |state, _| put(state).map(|()| placed = true));
+        let given = self.give_uids_with(env, &[&*base], false, |state, _| {
+            put(state)?;
+            placed = true;
+            Ok(1)
+        });
         if given.is_err() && placed {
             // Without its line it would be found as a stranger's and be delivered twice.
             let _ = env.disk().remove(&target);

@@ -58,6 +58,8 @@ pub(crate) struct Env {
     pub(crate) marks: Marks,
     pub(crate) store: Store,
     pub(crate) facts: FactsCache,
+    /// Texts of messages that were searched.
+    pub(crate) texts: FactsCache,
     /// Bases of files that acknowledged copies depend on until the disk has the copies.
     copied: Mutex<HashSet<Box<[u8]>>>,
     numbers: AtomicU64,
@@ -71,8 +73,9 @@ impl Env {
         let marks = Marks::open(Arc::clone(&world.disk), &paths.index);
         let store = world.indexer.store(paths.index.join("index.sqlite"), world.mailbox.facts_disk.0);
         let facts = FactsCache::new(world.mailbox.facts_memory.octets());
+        let texts = FactsCache::new(world.mailbox.search_memory.octets());
         let account = account.to_owned();
-        Self { account, world, root, locks, paths, marks, store, facts, copied: Mutex::default(), numbers: AtomicU64::new(1) }
+        Self { account, world, root, locks, paths, marks, store, facts, texts, copied: Mutex::default(), numbers: AtomicU64::new(1) }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
@@ -97,6 +100,12 @@ impl Env {
     /// A number that no other view of this account has.
     pub(crate) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Forgets what is kept in memory of the content of a mailbox's messages.
+    pub(crate) fn forget_content(&self, slot: u32) {
+        self.facts.forget(slot);
+        self.texts.forget(slot);
     }
 
     fn copied(&self) -> MutexGuard<'_, HashSet<Box<[u8]>>> {

@@ -22,6 +22,7 @@ mod error;
 mod expunge;
 mod facts;
 mod flags;
+mod gather;
 mod index;
 mod listing;
 mod log;

@@ -15,6 +15,7 @@ use std::time::Instant;
 use mail::Uid;
 
 use crate::env::Env;
+use crate::gather::Parcels;
 use crate::index::Save;
 use crate::state::State;
 
@@ -28,6 +29,10 @@ pub(crate) struct Mailbox {
     /// Notified when messages that were on their way are shown, or will not come.
     shown: Condvar,
     watchers: Mutex<HashMap<u64, Notice>>,
+    /// Delivered messages that wait for the lock.
+    pub(crate) parcels: Parcels,
+    /// As [`State::gone`], to be asked without the lock.
+    gone: AtomicBool,
     /// The index thread was told that there is something to save.
     queued: AtomicBool,
     used: Mutex<Instant>,
@@ -72,6 +77,9 @@ impl Drop for Guard<'_> {
         let changed = self.generation != self.state.as_ref().map_or(self.generation, |state| state.generation);
         let shown = self.state.as_mut().filter(|state| state.parked.len() < self.parked || state.gone);
         let wakers = shown.map(|state| std::mem::take(&mut state.wakers));
+        if self.gone {
+            self.mailbox.gone.store(true, Ordering::Release);
+        }
         self.state = None;
         if let Some(wakers) = wakers {
             self.mailbox.shown.notify_all();
@@ -95,6 +103,8 @@ impl Mailbox {
             state: Mutex::new(state),
             shown: Condvar::new(),
             watchers: Mutex::default(),
+            parcels: Parcels::default(),
+            gone: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             used,
         })
@@ -126,7 +136,7 @@ impl Mailbox {
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).gone
+        self.gone.load(Ordering::Acquire)
     }
 
     /// Remembers that somebody needs it.

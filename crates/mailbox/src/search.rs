@@ -3,7 +3,7 @@
 
 use mail::search::{Date, Day, Key, When};
 use mail::{Flag, Keyword, ModSeq, Uid, UidSet};
-use mime::{Facts, KeptFields, Needle, Sent, Structure, day_of, eol};
+use mime::{Facts, FoldedText, KeptFields, Needle, Sent, Structure, day_of, eol};
 
 use crate::body::Body;
 use crate::error::{Error, Result};
@@ -15,6 +15,9 @@ const BATCH: usize = 512;
 
 /// A header that is longer is searched with the body.
 const HEADER: usize = 64 << 10;
+
+/// Of a message whose text is longer, in octets, none is kept for the next search.
+const KEPT_TEXT: usize = 64 << 10;
 
 /// Of a message that is longer only so much is searched.
 const LONGEST: u64 = 256 << 20;
@@ -87,6 +90,14 @@ impl View {
                 return Ok(fits);
             }
         }
+        let slot = if asks.text { self.lock()?.slot } else { 0 };
+        let kept = if slot > 0 { self.env().texts.find((slot, known.uid)) } else { None };
+        if let Some(text) = &kept {
+            let fields = facts.as_deref().and_then(KeptFields::find);
+            if let Some(fits) = test.holds(&Sight { kept: fields, text: FoldedText::read(text), ..Sight::of(known) }) {
+                return Ok(fits);
+            }
+        }
         let body = self.body(known.uid)?;
         let header = read(&body, HEADER as u64)?;
         let end = eol::header_end(&header);
@@ -102,6 +113,12 @@ impl View {
         }
         let whole = if body.size() <= HEADER as u64 { header } else { read(&body, LONGEST)? };
         let structure = Structure::parse(&whole);
+        if slot > 0
+            && kept.is_none()
+            && let Some(text) = FoldedText::of(&structure, KEPT_TEXT)
+        {
+            self.env().texts.keep((slot, known.uid), text.into());
+        }
         let header = structure.header(structure.root());
         Ok(test.holds(&Sight { header: Some(header), structure: Some(&structure), ..Sight::of(known) }).unwrap_or(false))
     }
@@ -136,12 +153,14 @@ struct Sight<'a> {
     /// Common header fields, if they were kept.
     kept: Option<KeptFields<'a>>,
     header: Option<&'a [u8]>,
+    /// All that is searched, if that was kept.
+    text: Option<FoldedText<'a>>,
     structure: Option<&'a Structure<'a>>,
 }
 
 impl<'a> Sight<'a> {
     fn of(known: &'a Known) -> Self {
-        Self { known, sent: None, kept: None, header: None, structure: None }
+        Self { known, sent: None, kept: None, header: None, text: None, structure: None }
     }
 
     fn when_sent(&self) -> Option<Option<Sent>> {
@@ -168,11 +187,12 @@ struct Needs {
 struct Asks {
     sent: bool,
     kept: bool,
+    text: bool,
 }
 
 impl Asks {
     fn with(self, other: Self) -> Self {
-        Self { sent: self.sent || other.sent, kept: self.kept || other.kept }
+        Self { sent: self.sent || other.sent, kept: self.kept || other.kept, text: self.text || other.text }
     }
 }
 
@@ -243,8 +263,9 @@ impl Test {
 
     fn asks(&self) -> Asks {
         match self {
-            Self::Day(Date::Sent, ..) => Asks { sent: true, kept: false },
-            Self::Header(name, _) => Asks { sent: false, kept: KeptFields::know(name.as_bytes()) },
+            Self::Day(Date::Sent, ..) => Asks { sent: true, ..Asks::default() },
+            Self::Header(name, _) => Asks { kept: KeptFields::know(name.as_bytes()), ..Asks::default() },
+            Self::Body(_) | Self::Text(_) => Asks { text: true, ..Asks::default() },
             Self::And(all) => all.iter().map(Self::asks).fold(Asks::default(), Asks::with),
             Self::Or(one, two) => one.asks().with(two.asks()),
             Self::Not(inner) => inner.asks(),
@@ -280,8 +301,14 @@ impl Test {
             Self::Smaller(size) => sized && u64::from(row.size) < *size,
             Self::ModSeq(modseq) => row.modseq >= *modseq,
             Self::Header(name, needle) => sight.has_field(name, needle)?,
-            Self::Body(needle) => sight.structure?.matches_body(needle),
-            Self::Text(needle) => sight.structure?.matches_text(needle),
+            Self::Body(needle) => match sight.text {
+                Some(text) => text.matches_body(needle),
+                None => sight.structure?.matches_body(needle),
+            },
+            Self::Text(needle) => match sight.text {
+                Some(text) => text.matches_text(needle),
+                None => sight.structure?.matches_text(needle),
+            },
             Self::Not(inner) => !inner.holds(sight)?,
             Self::Or(one, two) => return either(one.holds(sight), || two.holds(sight)),
             Self::And(all) => return every(all, sight),

@@ -240,17 +240,17 @@ impl State {
 
     /// Gives UIDs to files: writes their lines into the UID list, ascending. With `sync` they are durable.
     pub(crate) fn give_uids(&mut self, env: &Env, names: &[&[u8]], sync: bool) -> Result<Uid> {
-        self.give_uids_with(env, names, sync, |_, _| Ok(()))
+        self.give_uids_with(env, names, sync, |_, _| Ok(names.len()))
     }
 
     /// As [`State::give_uids`], with something done between the choice of the first UID and the writing, while other
-    /// programs are kept out: a line then proves that it was done.
+    /// programs are kept out: a line then proves that it was done. `work` says for how many of the names it was.
     pub(crate) fn give_uids_with(
         &mut self,
         env: &Env,
         names: &[&[u8]],
         sync: bool,
-        work: impl FnOnce(&mut Self, Uid) -> Result<()>,
+        work: impl FnOnce(&mut Self, Uid) -> Result<usize>,
     ) -> Result<Uid> {
         let folder = self.folder.clone();
         let list = Locked::take(&env.locks, &folder)?;
@@ -259,8 +259,9 @@ impl State {
         let count = names.len() as u32;
         let next = first.checked_add(count).filter(|next| *next < Uid::MAX);
         let next = next.ok_or_else(|| Error::Limit("the mailbox has no more UIDs".to_owned()))?;
-        work(self, first)?;
-        let lines: Vec<_> = names.iter().zip(first..).map(|(name, uid)| NewLine { uid, fields: "", name }).collect();
+        let done = work(self, first)?.min(names.len());
+        let (count, next) = (done as u32, next - (names.len() - done) as u32);
+        let lines: Vec<_> = names[..done].iter().zip(first..).map(|(name, uid)| NewLine { uid, fields: "", name }).collect();
         self.stamp = Some(list.append(&stamp, &lines, sync)?);
         self.next = next;
         self.lines += count;

@@ -89,6 +89,7 @@ impl State {
             *self = Self { name, folder, slot, highest, bound, behind, table: Some(Table::default()), rebuilt: true, ..Self::default() };
             self.keywords = Keywords::read(env.disk(), &self.folder)?;
             env.store.forget_facts(self.slot);
+            env.forget_content(self.slot);
             return self.read_list(env, false);
         }
         if let Some(header) = &header {

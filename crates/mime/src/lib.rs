@@ -45,7 +45,7 @@ pub use facts::{Facts, KeptFields};
 pub use fold::fold;
 pub use html::html_to_text;
 pub use ids::{Links, message_ids};
-pub use search::{Needle, matches_header};
+pub use search::{FoldedText, Needle, matches_header};
 pub use section::{Section, Text};
 pub use structure::{Kind, Part, PartId, Structure};
 pub use subject::BaseSubject;

@@ -112,6 +112,70 @@ impl Structure<'_> {
     }
 }
 
+/// What SEARCH looks at in one message, folded once so that the next search need not take it apart: `matches_text` and
+/// `matches_body` of it are those of its [`Structure`].
+#[derive(Clone, Copy, Debug)]
+pub struct FoldedText<'a> {
+    headers: &'a [u8],
+    bodies: &'a [u8],
+}
+
+/// Stands between two texts that are searched apart; no folded text has this octet.
+const APART: u8 = 0xff;
+
+impl<'a> FoldedText<'a> {
+    /// Makes the blob for a cache, unless it would be longer than `limit`.
+    #[must_use]
+    pub fn of(structure: &Structure<'_>, limit: usize) -> Option<Vec<u8>> {
+        let mut blob = vec![0; 8];
+        for part in &structure.parts {
+            for field in header::fields(structure.header(part)) {
+                fold_into(&String::from_utf8_lossy(field.name), &mut blob);
+                fold_into(": ", &mut blob);
+                fold_into(&encoded::decode(&field.text()), &mut blob);
+                blob.push(b'\n');
+            }
+            blob.push(APART);
+            if blob.len() > limit {
+                return None;
+            }
+        }
+        let headers = blob.len() as u64 - 8;
+        blob[..8].copy_from_slice(&headers.to_le_bytes());
+        for part in &structure.parts {
+            let full = structure.read_text(part, &mut |piece| {
+                fold_into(piece, &mut blob);
+                blob.len() > limit
+            });
+            if full || blob.len() > limit {
+                return None;
+            }
+            blob.push(APART);
+        }
+        Some(blob)
+    }
+
+    /// Reads a blob; `None` if it is none.
+    #[must_use]
+    pub fn read(blob: &'a [u8]) -> Option<Self> {
+        let (length, texts) = blob.split_first_chunk()?;
+        let (headers, bodies) = texts.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        Some(Self { headers, bodies })
+    }
+
+    /// As [`Structure::matches_body`].
+    #[must_use]
+    pub fn matches_body(&self, needle: &Needle) -> bool {
+        needle.len() == 0 || needle.finder.find(self.bodies).is_some()
+    }
+
+    /// As [`Structure::matches_text`].
+    #[must_use]
+    pub fn matches_text(&self, needle: &Needle) -> bool {
+        needle.len() == 0 || needle.finder.find(self.headers).is_some() || self.matches_body(needle)
+    }
+}
+
 /// Looks for a needle in a text that comes in pieces.
 struct Seeker<'a> {
     needle: &'a Needle,
@@ -182,6 +246,27 @@ mod tests {
             assert!(!body(mixed, absent), "{absent}");
         }
         let structure = Structure::parse(mixed.as_bytes());
+        let blob = FoldedText::of(&structure, 1 << 20).unwrap();
+        let folded = FoldedText::read(&blob).unwrap();
+        for text in [
+            "first",
+            "LAST",
+            "",
+            "pre",
+            "image",
+            "inner",
+            "subject: inner",
+            "firstlast",
+            "t\nl",
+            "boundary=b\n",
+            "\r\n",
+            "Content-Type: image/png",
+        ] {
+            let needle = Needle::new(text);
+            assert_eq!(folded.matches_body(&needle), structure.matches_body(&needle), "{text:?}");
+            assert_eq!(folded.matches_text(&needle), structure.matches_text(&needle), "{text:?}");
+        }
+        assert!(FoldedText::of(&structure, 20).is_none() && FoldedText::read(b"").is_none() && FoldedText::read(&[9; 12]).is_none());
         assert!(structure.matches_text(&Needle::new("subject: INNER")) && !structure.matches_text(&Needle::new("image\n")));
     }
 
