@@ -60,9 +60,7 @@ impl Driver {
     async fn run(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; IDLE_SIZE];
         loop {
-            // Commands read and rename files: short work in the page cache, but a slow disk must not stop other sessions.
-            let session = &mut self.session;
-            match tokio::task::block_in_place(|| session.advance(Instant::now())) {
+            match crate::inline::run(|| self.session.advance(Instant::now())) {
                 Step::Write => self.write().await?,
                 Step::Read => self.read(&mut buffer).await?,
                 Step::StartTls => self.start_tls().await?,

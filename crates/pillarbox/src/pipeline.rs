@@ -39,7 +39,10 @@ impl Workers {
         let stop = Arc::new(AtomicBool::new(false));
         let start = |number| {
             let (house, stop) = (house.clone(), stop.clone());
-            std::thread::Builder::new().name(format!("deliver-{number}")).spawn(move || work(&house, &stop))
+            std::thread::Builder::new().name(format!("deliver-{number}")).spawn(move || {
+                stand_back();
+                work(&house, &stop);
+            })
         };
         let threads = (0..house.config().queue.deliveries.max(1)).map(start).collect::<std::io::Result<_>>()?;
         Ok(Self { threads, stop })
@@ -92,6 +95,18 @@ pub(crate) fn deliver_again(house: &Arc<House>) {
             });
         }
     });
+}
+
+/// How much less of the processors the workers get when there is not enough for all, as nice(2) counts.
+const NICE: i32 = 10;
+
+/// A client waits for its 250 and a reader for his folder; nobody waits for what is safe in the queue already. So when there is
+/// too much to do, this thread gets the smaller share, and what is left to do later is done when the rush is over.
+fn stand_back() {
+    // With Linux this concerns the calling thread alone. Where it is refused, all get the same share.
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "workers do not stand back");
+    }
 }
 
 fn work(house: &Arc<House>, stop: &AtomicBool) {

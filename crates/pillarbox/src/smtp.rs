@@ -18,8 +18,11 @@ use crate::listen::Service;
 use crate::metrics::count;
 use crate::stream::Stream;
 
-/// How much is read from a socket at once while a message comes in.
+/// How much is read from a socket at once while a long message comes in.
 const READ_SIZE: usize = 64 << 10;
+
+/// The same for the beginning of a message. Most are not much longer.
+const BODY_SIZE: usize = 8 << 10;
 
 /// How much room an idle session keeps for its next command.
 const IDLE_SIZE: usize = 2 << 10;
@@ -95,7 +98,7 @@ struct Driver {
 
 impl Driver {
     async fn run(&mut self) -> io::Result<Closing> {
-        let mut buffer = vec![0; IDLE_SIZE];
+        let (mut buffer, mut filled) = (vec![0; IDLE_SIZE], 0);
         loop {
             while let Some(effect) = self.session.next(now(&self.house)) {
                 if let Some(closing) = self.carry_out(effect).await? {
@@ -103,33 +106,49 @@ impl Driver {
                 }
             }
             // Only a message in progress is worth a large buffer: idle sessions are many.
-            let wanted = if self.incoming.is_some() { READ_SIZE } else { IDLE_SIZE };
+            let wanted = match (self.incoming.is_some(), filled == buffer.len()) {
+                (true, true) => READ_SIZE,
+                (true, false) => buffer.len().max(BODY_SIZE),
+                (false, _) => IDLE_SIZE,
+            };
             if buffer.len() != wanted {
                 buffer = vec![0; wanted];
             }
-            self.read(&mut buffer).await;
+            filled = self.read(&mut buffer).await;
         }
     }
 
     /// Waits for octets, the deadline, or the order to leave.
-    async fn read(&mut self, buffer: &mut [u8]) {
-        let Some(stream) = &mut self.stream else { return self.session.hang_up() };
+    /// Gives how many octets came.
+    async fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(stream) = &mut self.stream else {
+            self.session.hang_up();
+            return 0;
+        };
         let deadline = self.session.deadline().into();
         let amid = self.incoming.is_some();
         let read = tokio::select! {
             read = timeout_at(deadline, stream.read(buffer)) => read,
-            () = self.connection.leave.notified() => return self.dismiss("Too many connections").await,
+            () = self.connection.leave.notified() => {
+                self.dismiss("Too many connections").await;
+                return 0;
+            }
             // A message that is coming in has its chance until the daemon's patience ends.
-            () = stopping(&mut self.orders), if !amid => return self.dismiss("Service shutting down").await,
+            () = stopping(&mut self.orders), if !amid => {
+                self.dismiss("Service shutting down").await;
+                return 0;
+            }
         };
         match read {
             Ok(Ok(0) | Err(_)) => self.session.hang_up(),
             Ok(Ok(length)) => {
                 self.house.smtp_admission().active(self.connection.number, Instant::now());
                 self.session.receive(&buffer[..length]);
+                return length;
             }
             Err(_) => {}
         }
+        0
     }
 
     /// Says that the connection closes (RFC 5321 section 3.8), and ends the session. All replies before were sent.

@@ -10,16 +10,14 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use mail::MessageId;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use system::Clock;
 
-/// How many lines may wait for the writer; beyond that the oldest habit of logs applies and a line is dropped.
-const WAITING_LINES: usize = 65_536;
+use crate::lines::Lines;
 
 /// The most that all files hold together, in octets.
 const MOST_OCTETS: u64 = 256 << 20;
@@ -30,7 +28,7 @@ const FILE_OCTETS: u64 = 16 << 20;
 /// Takes the steps of all messages.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    lines: Arc<Mutex<Option<SyncSender<String>>>>,
+    lines: Arc<Lines>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
     clock: Arc<dyn Clock>,
 }
@@ -42,46 +40,40 @@ impl Trace {
     /// If the folder cannot be made or the thread not started.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let (sender, receiver) = sync_channel(WAITING_LINES);
+        let lines = Arc::new(Lines::default());
+        let source = lines.clone();
         let mut files = Files { folder: folder.to_owned(), open: None, longest: FILE_OCTETS, most: MOST_OCTETS, clock: clock.clone() };
-        let writer = std::thread::Builder::new().name("trace".to_owned()).spawn(move || files.write_all_of(&receiver))?;
+        let writer = std::thread::Builder::new().name("trace".to_owned()).spawn(move || files.write_all_of(&source))?;
         let writer = Arc::new(Mutex::new(Some(writer)));
-        Ok(Self { lines: Arc::new(Mutex::new(Some(sender))), writer, clock })
+        Ok(Self { lines, writer, clock })
     }
 
-    /// Notes one step of a message: its name, and what belongs to it as a JSON object.
+    /// Notes one step of a message: its name, which needs no quoting in JSON, and what belongs to it as an object.
     pub fn step(&self, id: MessageId, step: &str, details: Value) {
+        let details = details.to_string();
         tracing::info!(id = %id, %details, "{step}");
-        self.write(Some(id), step, details);
+        self.write(&format!("\"id\":\"{id}\","), step, &details);
     }
 
     /// Notes what a session did to messages of an account.
     pub fn event(&self, step: &str, details: Value) {
+        let details = details.to_string();
         tracing::info!(%details, "{step}");
-        self.write(None, step, details);
+        self.write("", step, &details);
     }
 
-    fn write(&self, id: Option<MessageId>, step: &str, details: Value) {
-        let mut line = Map::new();
-        line.insert("at".to_owned(), json!(self.clock.micros()));
-        if let Some(id) = id {
-            line.insert("id".to_owned(), json!(id.to_string()));
-        }
-        line.insert("step".to_owned(), json!(step));
-        if let Value::Object(details) = details {
-            line.extend(details);
-        }
-        let mut text = Value::Object(line).to_string();
-        text.push('\n');
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Err(TrySendError::Full(_))) = lines.as_ref().map(|sender| sender.try_send(text)) {
+    fn write(&self, id: &str, step: &str, details: &str) {
+        let more = details.strip_prefix('{').filter(|more| *more != "}");
+        let (comma, more) = more.map_or(("", "}"), |more| (",", more));
+        let line = format!("{{\"at\":{},{id}\"step\":\"{step}\"{comma}{more}\n", self.clock.micros());
+        if !self.lines.add(&line) {
             tracing::warn!(step, "the trace falls behind; a line of it is lost");
         }
     }
 
     /// Writes out what waits and ends the writer.
     pub fn close(&self) {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.lines.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(_)) = writer.map(JoinHandle::join) {
             tracing::error!("the trace's writer had stopped");
@@ -106,18 +98,11 @@ struct Open {
 }
 
 impl Files {
-    fn write_all_of(&mut self, lines: &Receiver<String>) {
-        let mut batch = String::new();
-        while let Ok(first) = lines.recv() {
-            batch.push_str(&first);
-            while batch.len() < 1 << 20 {
-                let Ok(next) = lines.try_recv() else { break };
-                batch.push_str(&next);
-            }
-            if let Err(error) = self.write(batch.as_bytes()) {
+    fn write_all_of(&mut self, lines: &Lines) {
+        while let Some(text) = lines.take() {
+            if let Err(error) = self.write(text.as_bytes()) {
                 tracing::warn!(%error, "the trace could not be written");
             }
-            batch.clear();
         }
     }
 
@@ -315,6 +300,7 @@ fn mentions(value: &Value, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use system::FixedClock;
 
     #[test]

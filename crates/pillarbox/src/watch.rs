@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use config::Config;
-use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::event::{AccessKind, AccessMode, EventKindMask, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
@@ -76,12 +76,15 @@ impl Watcher {
     /// Begins to watch. Without inotify nothing is watched, and the log says so.
     fn start(&self) {
         let (happened, stirred) = (self.happened.clone(), self.stirred.clone());
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let tell = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             if lock(&happened).add(event) {
                 stirred.notify_one();
             }
-        });
+        };
+        // Reading is no change: to be told of every message that is opened would cost more than opening it.
+        let kinds = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
+        let watcher = RecommendedWatcher::new(tell, notify::Config::default().with_event_kinds(kinds));
         match watcher {
             Ok(watcher) => *lock(&self.kernel) = Some(watcher),
             Err(error) => tracing::warn!(%error, "changes of files are not watched; mailctl reload reads maps again"),
