@@ -117,8 +117,8 @@ fn work(house: &Arc<House>, stop: &AtomicBool) {
     }
 }
 
-/// Jobs by account, so that one whose rules hang does not take all workers: beyond its share they wait for each other. Those
-/// that wait keep their place in the journal, so they are put off when nothing moves.
+/// Jobs by account, so that one whose rules hang does not take all workers: the last quarter of them is for accounts that have
+/// none. Jobs that wait behind others keep their place in the journal, so they are put off when nothing moves.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes(Mutex<HashMap<String, Lane>>);
 
@@ -141,10 +141,11 @@ enum Turn {
 }
 
 impl Lanes {
-    fn enter(&self, account: &str, share: usize, job: Job) -> Turn {
+    fn enter(&self, account: &str, most: usize, job: Job) -> Turn {
         let mut lanes = self.lock();
+        let busy: usize = lanes.values().map(|lane| lane.workers).sum();
         let lane = lanes.entry(account.to_owned()).or_insert_with(|| Lane { workers: 0, waiting: VecDeque::new(), moved: Instant::now() });
-        if lane.workers < share {
+        if lane.workers == 0 || busy < most {
             lane.workers += 1;
             lane.moved = Instant::now();
             return Turn::Now(job);
@@ -179,8 +180,9 @@ impl Lanes {
 /// Delivers the job, and what waits behind it for the same account. Jobs for no account are quick.
 fn carry_out(house: &Arc<House>, job: Job) {
     let Some((account, _)) = house.account_of(&job.recipient().address) else { return carry_out_one(house, job) };
-    let share = (house.config().queue.deliveries / 4).max(1);
-    let mut next = match house.lanes.enter(account.name.as_str(), share, job) {
+    let workers = house.config().queue.deliveries;
+    let most = workers - workers.div_ceil(4).min(workers);
+    let mut next = match house.lanes.enter(account.name.as_str(), most, job) {
         Turn::Now(job) => Some(job),
         Turn::Waits => None,
         Turn::Hangs(jobs) => {
