@@ -22,6 +22,9 @@ use crate::types::{Change, Meta, Status};
 use crate::uids::Uids;
 use crate::vanished::{common, without};
 
+/// How many messages are looked up under one lock.
+const METAS_AT_ONCE: usize = 256;
+
 /// A session's view of a mailbox. Between two polls others may add, change and expunge at will, and this one still sees
 /// the messages that it has been told of.
 pub struct View {
@@ -171,13 +174,15 @@ impl View {
         Some(meta_of(uid, &row, known, name))
     }
 
-    /// [`View::meta`] of many messages, in their order, under one lock; what is not known is left out.
+    /// [`View::meta`] of many messages, in their order, with one lock for each few hundred; what is not known is left out.
+    /// `visit` is called without a lock and may ask the view.
     pub fn each_meta(&self, uids: &[Uid], mut visit: impl FnMut(&Meta)) {
-        let mut state = self.mailbox.lock();
-        for uid in uids {
-            if let Some(meta) = self.meta_in(&mut state, *uid) {
-                visit(&meta);
-            }
+        let mut known = Vec::with_capacity(uids.len().min(METAS_AT_ONCE));
+        for some in uids.chunks(METAS_AT_ONCE) {
+            let mut state = self.mailbox.lock();
+            known.extend(some.iter().filter_map(|uid| self.meta_in(&mut state, *uid)));
+            drop(state);
+            known.drain(..).for_each(|meta| visit(&meta));
         }
     }
 
