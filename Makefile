@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHARED ?= $(abspath ../shared)
 
-.PHONY: all try test check suite oracles peers bench crash fuzz soak install clean
+.PHONY: all try test check suite oracles peers stress bench crash fuzz install clean
 
 all:
 	$(CARGO) build --release -p pillarbox -p mailctl
@@ -31,6 +31,10 @@ oracles:
 # The programs from Debian that the suite talks to.
 peers:
 	scripts/peers
+
+# Ten random IMAP clients at once for a minute, judged by a model.
+stress: all
+	scripts/oracles $(SHARED) target/release imap-stress
 
 bench: all
 	$(CARGO) build --release -p load

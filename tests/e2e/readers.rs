@@ -68,7 +68,7 @@ fn alpine_reads_flags_deletes_moves_and_sees_new_mail() {
     terminal.press(&["i"]);
     terminal.see("fourth");
     terminal.press(&["*"]);
-    terminal.see("Flag message");
+    terminal.see("Important ?");
     terminal.press(&["Enter"]);
     // The second: delete and expunge.
     terminal.press(&["j"]);

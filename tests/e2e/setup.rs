@@ -33,6 +33,9 @@ use_bayes 0
 skip_rbl_checks 1
 report_safe 0
 required_score 5.0
+clear_headers
+add_header all Status _YESNO_, score=_SCORE_ required=_REQD_ tests=_TESTS_ version=_VERSION_
+add_header all Checker-Version SpamAssassin _VERSION_
 header PB_SEVEN Subject =~ /score seven/
 score PB_SEVEN 7.1
 header PB_FOUR Subject =~ /score four/
@@ -156,7 +159,8 @@ fn swaks_brings_a_message_and_mailctl_tells_its_story() {
         ["--server", &server, "--from", "a@client.test", "--to", "root@darkmere.gen.nz", "--tls", "--header", "Subject: for the shelf"];
     succeed(Command::new("swaks").args(swaks), b"");
     let story = until("the story of the message", || {
-        let story = succeed(instance.mailctl(&["trace", "root@darkmere.gen.nz", "--json"]), b"");
+        let output = run(instance.mailctl(&["trace", "root@darkmere.gen.nz", "--json"]), b"");
+        let story = String::from_utf8_lossy(&output.stdout).into_owned();
         story.contains("\"delivered\"").then_some(story)
     });
     for part in ["\"accepted\"", "simon-mail@cyan.usenet.net.nz", ".procmailrc:1", "\"shelf\"", "\"uid\":1", "hash:"] {

@@ -44,7 +44,7 @@ impl Search {
 }
 
 /// Writes the automaton as the library's NFA, with a loop before it so that a match may begin anywhere.
-fn nfa(automaton: &Automaton) -> Result<NFA, thompson::BuildError> {
+fn nfa(automaton: &Automaton) -> Result<NFA, Box<thompson::BuildError>> {
     let mut builder = thompson::Builder::new();
     builder.start_pattern()?;
     let mut places: Vec<StateID> = Vec::with_capacity(automaton.steps.len());
@@ -82,20 +82,20 @@ fn nfa(automaton: &Automaton) -> Result<NFA, thompson::BuildError> {
     let any = builder.add_range(Transition { start: 0, end: u8::MAX, next: unanchored })?;
     builder.patch(unanchored, start)?;
     builder.patch(unanchored, any)?;
-    builder.build(start, unanchored)
+    Ok(builder.build(start, unanchored)?)
 }
 
-fn reserve(builder: &mut thompson::Builder, step: &Step) -> Result<StateID, thompson::BuildError> {
-    match step {
-        Step::Found => builder.add_match(),
-        Step::Fork(..) => builder.add_union(Vec::new()),
-        _ => builder.add_empty(),
-    }
+fn reserve(builder: &mut thompson::Builder, step: &Step) -> Result<StateID, Box<thompson::BuildError>> {
+    Ok(match step {
+        Step::Found => builder.add_match()?,
+        Step::Fork(..) => builder.add_union(Vec::new())?,
+        _ => builder.add_empty()?,
+    })
 }
 
-fn sparse(builder: &mut thompson::Builder, ranges: &[(u8, u8)], next: StateID) -> Result<StateID, thompson::BuildError> {
+fn sparse(builder: &mut thompson::Builder, ranges: &[(u8, u8)], next: StateID) -> Result<StateID, Box<thompson::BuildError>> {
     if ranges.is_empty() {
-        return builder.add_fail();
+        return Ok(builder.add_fail()?);
     }
-    builder.add_sparse(ranges.iter().map(|(start, end)| Transition { start: *start, end: *end, next }).collect())
+    Ok(builder.add_sparse(ranges.iter().map(|(start, end)| Transition { start: *start, end: *end, next }).collect())?)
 }
