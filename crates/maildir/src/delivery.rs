@@ -16,7 +16,7 @@ use crate::scan::Place;
 /// How much is gathered before it is written.
 const BUFFER: usize = 64 << 10;
 
-/// A message being written into `tmp`. Dropped before [`Incoming::place`], it is removed.
+/// A message being written into `tmp`. Dropped before it has its place, it is removed.
 ///
 /// Line ends of two octets become LF, as Maildir programs expect.
 #[derive(Debug)]

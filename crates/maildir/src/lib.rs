@@ -5,7 +5,7 @@
 //! [`validity`]), so that Dovecot may have used the tree before and may take it back.
 //!
 //! This crate knows files and nothing of sessions, indexes or journals: what the messages of a mailbox *are* at a moment
-//! is the business of the `mailbox` crate. Start with [`folder::Folder`] and [`delivery::Incoming`].
+//! is the business of the `mailbox` crate. Start with [`folder::Root`] and [`delivery::Incoming`].
 
 pub mod delivery;
 mod dotlock;
