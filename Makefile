@@ -59,6 +59,10 @@ install: all
 	install -D -m 755 target/release/pillarbox $(DESTDIR)$(PREFIX)/sbin/pillarbox
 	install -D -m 755 target/release/mailctl $(DESTDIR)$(PREFIX)/bin/mailctl
 	install -D -m 644 deploy/pillarbox.service $(DESTDIR)/etc/systemd/system/pillarbox.service
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 
 clean:
 	$(CARGO) clean
