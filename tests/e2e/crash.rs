@@ -123,7 +123,9 @@ fn verify(instance: &Instance, shared: &Shared) {
             all.insert(mailbox, listing(&mut imap, mailbox));
         }
         let there: HashSet<_> = ["INBOX", "Moved"].iter().flat_map(|m| all[m].iter().map(|(_, subject, _)| subject.clone())).collect();
-        state.stored.iter().all(|token| there.contains(token)).then_some(all)
+        // What was on disk but not yet acknowledged may still be on its way while the folder is listed.
+        let settled = all.iter().all(|(mailbox, messages)| files(instance, mailbox) == messages.len());
+        (settled && state.stored.iter().all(|token| there.contains(token))).then_some(all)
     });
     let mut times: HashMap<&str, u32> = HashMap::new();
     for (uid, subject, flagged) in all["INBOX"].iter().chain(&all["Moved"]) {
