@@ -149,7 +149,7 @@ pub trait File: Send + Sync + Debug {
     /// As `pwrite(2)`; `StorageFull` if the disk is.
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()>;
 
-    /// The file's size in octets; of one opened with [`Create::Read`], as it was then.
+    /// The file's size in octets.
     ///
     /// # Errors
     /// As `fstat(2)`.

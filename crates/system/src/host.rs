@@ -28,14 +28,10 @@ impl Disk for HostDisk {
         };
         let file = options.open(path)?;
         // A file made a moment ago under a name that was free is regular: no need to ask.
-        if create == Create::New {
-            return Ok(Box::new(HostFile { file, size: None }));
-        }
-        let meta = file.metadata()?;
-        if !meta.is_file() {
+        if create != Create::New && !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Box::new(HostFile { file, size: (create == Create::Read).then_some(meta.len()) }))
+        Ok(Box::new(HostFile(file)))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -114,38 +110,34 @@ fn kind(file_type: fs::FileType) -> Kind {
 }
 
 #[derive(Debug)]
-struct HostFile {
-    file: fs::File,
-    /// Its size when it was opened, if it was opened for reading alone.
-    size: Option<u64>,
-}
+struct HostFile(fs::File);
 
 impl File for HostFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
+        self.0.read_at(buffer, offset)
     }
 
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(octets, offset)
+        self.0.write_all_at(octets, offset)
     }
 
     fn size(&self) -> io::Result<u64> {
-        self.size.map_or_else(|| Ok(self.file.metadata()?.len()), Ok)
+        Ok(self.0.metadata()?.len())
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
-        self.file.set_len(size)
+        self.0.set_len(size)
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {
-        match fallocate(&self.file, FallocateFlags::empty(), 0, size) {
-            Err(rustix::io::Errno::OPNOTSUPP) => self.file.set_len(size),
+        match fallocate(&self.0, FallocateFlags::empty(), 0, size) {
+            Err(rustix::io::Errno::OPNOTSUPP) => self.0.set_len(size),
             other => Ok(other?),
         }
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.0.sync_data()
     }
 }
 
