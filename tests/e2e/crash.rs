@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -136,7 +137,7 @@ fn verify(instance: &Instance, shared: &Shared) {
     assert!(twice.is_empty(), "there twice: {twice:?}");
     for token in &state.copied {
         let copies = all[COPIES].iter().filter(|(_, subject, _)| subject == token).count();
-        assert_eq!(copies, 1, "copies of {token}");
+        assert_eq!(copies, 1, "copies of {token}: files {:?}", files_with(instance, token));
     }
     for (mailbox, messages) in &all {
         for (uid, subject, _) in messages {
@@ -145,6 +146,15 @@ fn verify(instance: &Instance, shared: &Shared) {
         }
         assert_eq!(files(instance, mailbox), messages.len(), "files of {mailbox}");
     }
+}
+
+/// The files of all mailboxes whose subject is `token`.
+fn files_with(instance: &Instance, token: &str) -> Vec<PathBuf> {
+    let maildir = instance.home(ACCOUNT).join("Maildir");
+    let folders = [maildir.clone(), maildir.join(".Moved"), maildir.join(format!(".{COPIES}"))];
+    let all = folders.iter().flat_map(|folder| ["new", "cur"].map(|sub| folder.join(sub))).flat_map(|sub| std::fs::read_dir(sub).unwrap());
+    let subject = format!("Subject: {token}\n");
+    all.map(|entry| entry.unwrap().path()).filter(|path| std::fs::read_to_string(path).unwrap().contains(&subject)).collect()
 }
 
 fn files(instance: &Instance, mailbox: &str) -> usize {

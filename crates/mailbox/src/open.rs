@@ -77,6 +77,10 @@ impl State {
     fn rebuild(&mut self, env: &Env, known: bool, clean: bool) -> Result<()> {
         if known {
             self.load_pages(env);
+        } else {
+            // What was kept of its messages may be from another life of the mailbox.
+            env.store.forget_facts(self.slot);
+            env.forget_content(self.slot);
         }
         if self.table.is_none() {
             self.tail.clear();

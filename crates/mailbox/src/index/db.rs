@@ -76,7 +76,11 @@ impl Db {
     fn open(&mut self, runtime: &Runtime) -> Option<SqliteConnection> {
         for attempt in 0..2 {
             match runtime.block_on(connect(&self.path)) {
-                Ok((connection, highest, facts_size)) => {
+                Ok((mut connection, highest, facts_size)) => {
+                    if let Err(error) = runtime.block_on(claim_all(&mut connection, &self.slots)) {
+                        tracing::warn!(path = %self.path.display(), %error, "cannot write the index");
+                        return None;
+                    }
                     self.next_slot = self.next_slot.max(highest.saturating_add(1));
                     self.facts_size = facts_size;
                     return Some(connection);
@@ -113,6 +117,10 @@ impl Db {
         };
         self.next_slot = self.next_slot.max(slot.saturating_add(1));
         self.slots.insert(name.to_owned(), slot);
+        if head.is_none() {
+            // Before anything is kept under the number: another mailbox that got it after a crash would take that for its own.
+            self.attempt(runtime, async |connection| claim(connection, slot, name).await)?;
+        }
         Some(Stored { slot, head })
     }
 
@@ -261,6 +269,20 @@ async fn connect(path: &Path) -> Outcome<(SqliteConnection, u32, u64)> {
     Ok((connection, highest, size))
 }
 
+/// Writes down that a mailbox has a slot, unless that stands there.
+async fn claim(connection: &mut SqliteConnection, slot: u32, name: &str) -> Outcome<()> {
+    let query = sqlx::query("INSERT OR IGNORE INTO mailbox (slot, name) VALUES (?, ?)");
+    query.bind(slot).bind(name).execute(connection).await.map(drop)
+}
+
+/// The file may have been made anew since the slots were given away.
+async fn claim_all(connection: &mut SqliteConnection, slots: &HashMap<String, u32>) -> Outcome<()> {
+    for (name, slot) in slots {
+        claim(connection, *slot, name).await?;
+    }
+    Ok(())
+}
+
 async fn facts_size(connection: &mut SqliteConnection) -> Outcome<u64> {
     // An estimate will do: the sum would read everything.
     let row = sqlx::query("SELECT count(*) * coalesce((SELECT avg(length(data)) FROM (SELECT data FROM facts LIMIT 100)), 0) FROM facts");
@@ -277,5 +299,32 @@ fn is_damage(error: &sqlx::Error) -> bool {
         }
         sqlx::Error::ColumnDecode { .. } => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_stays_with_its_mailbox_after_a_kill_and_after_the_file_was_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.sqlite");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let slot = |db: &mut Db, name| db.head(&runtime, name).unwrap().slot;
+        let mut db = Db::new(&path);
+        let before = ["INBOX", "One", "Two"].map(|name| slot(&mut db, name));
+        db.keep(1 << 20, (before[2], 7), Arc::from(*b"facts"));
+        db.write_facts(&runtime);
+        drop(db);
+        let mut db = Db::new(&path);
+        let after = ["Two", "INBOX", "One"].map(|name| slot(&mut db, name));
+        assert_eq!(after, [before[2], before[0], before[1]]);
+        assert_eq!(db.facts(&runtime, before[2], 0, 10).unwrap(), [(7, b"facts".to_vec())]);
+        db.discard(&runtime);
+        db.checkpoint(&runtime).unwrap();
+        drop(db);
+        let mut db = Db::new(&path);
+        assert_eq!(["One", "Two", "INBOX"].map(|name| slot(&mut db, name)), [before[1], before[2], before[0]]);
     }
 }
