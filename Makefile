@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHARED ?= $(abspath ../shared)
 
-.PHONY: all try test check suite oracles peers stress bench crash fuzz install clean
+.PHONY: all try test check suite oracles peers stress bench bench-instructions crash fuzz install clean
 
 all:
 	$(CARGO) build --release -p pillarbox -p mailctl
@@ -39,6 +39,11 @@ stress: all
 bench: all
 	$(CARGO) build --release -p load
 	benches/run
+
+# Fails when a hot path costs over 10 percent more instructions than benches/instructions.json says.
+bench-instructions:
+	$(CARGO) build --release -p bench
+	benches/instructions
 
 bench-%: all
 	$(CARGO) build --release -p load
