@@ -15,7 +15,7 @@ use crate::view::View;
 
 impl View {
     /// Changes flags. Gives the UIDs that were left alone because of `unchanged_since`; the changes are told by the next
-    /// poll. Messages that are gone are passed over.
+    /// poll. Of messages that others have expunged, only what this view still shows changes (RFC 2180 section 4.2).
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::Limit`] for too many keywords, [`Error::Unavailable`].
@@ -31,10 +31,20 @@ impl View {
             StoreMode::Replace | StoreMode::Add => state.keyword_bits(&mailbox.env, change.keywords)?,
         };
         let silent = if change.silent { number } else { 0 };
-        let mut work = Work { change, keywords: bits, silent, modseq: None, refused: UidSet::new(), touched: Vec::new() };
+        let mut work = Work { change, keywords: bits, silent, modseq: None, refused: UidSet::new(), touched: Vec::new(), gone: Vec::new() };
         let known = uids.iter().copied().filter(|uid| self.uids.sequence(*uid).is_some());
         let result = state.own(&mailbox.env, |state| work.run(state, &mailbox.env, known));
+        let ghosts: Vec<_> = work.gone.iter().filter_map(|uid| self.ghost(&state, *uid).cloned()).collect();
         drop(state);
+        for mut ghost in ghosts {
+            if change.unchanged_since.is_some_and(|since| ghost.row.modseq > since) {
+                work.refused.insert(ghost.uid);
+                continue;
+            }
+            let (flags, keywords) = work.target(ghost.row.bits);
+            ghost.row.bits = Bits::new(flags, keywords, ghost.row.bits.place());
+            self.held.insert(ghost.uid, Some(ghost));
+        }
         if !change.silent {
             self.echo.extend(work.touched);
         }
@@ -51,29 +61,37 @@ struct Work<'a> {
     modseq: Option<u64>,
     refused: UidSet,
     touched: Vec<Uid>,
+    gone: Vec<Uid>,
 }
 
 impl Work<'_> {
     fn run(&mut self, state: &mut State, env: &Env, uids: impl Iterator<Item = Uid>) -> Result<()> {
         for uid in uids {
-            let Some(row) = state.table.as_ref().and_then(|table| table.row(uid)) else { continue };
+            let Some(row) = state.table.as_ref().and_then(|table| table.row(uid)) else {
+                self.gone.push(uid);
+                continue;
+            };
             if self.change.unchanged_since.is_some_and(|since| row.modseq > since) {
                 self.refused.insert(uid);
                 continue;
             }
-            self.touched.push(uid);
-            self.one(state, env, uid, row)?;
+            if self.one(state, env, uid, row)? {
+                self.touched.push(uid);
+            } else {
+                self.gone.push(uid);
+            }
         }
         Ok(())
     }
 
-    fn one(&mut self, state: &mut State, env: &Env, uid: Uid, row: Row) -> Result<()> {
+    /// Changes one message; false if it is gone.
+    fn one(&mut self, state: &mut State, env: &Env, uid: Uid, row: Row) -> Result<bool> {
         let (flags, keywords) = self.target(row.bits);
         if (flags, keywords) == (row.bits.flags(), row.bits.keywords()) {
-            return Ok(());
+            return Ok(true);
         }
         if !rename(state, env, uid, flags, keywords)? {
-            return Ok(());
+            return Ok(false);
         }
         let modseq = match self.modseq {
             Some(modseq) => modseq,
@@ -85,7 +103,7 @@ impl Work<'_> {
             table.set(uid, Row { modseq, bits: Bits::new(flags, keywords, Place::Cur), ..row });
         }
         state.log.push(Event::Flags(uid, self.silent));
-        Ok(())
+        Ok(true)
     }
 
     fn target(&self, bits: Bits) -> (Flags, u32) {

@@ -64,6 +64,25 @@ impl Watch {
     }
 }
 
+/// A message that has its UID but cannot be shown yet.
+#[derive(Debug)]
+pub(crate) enum Parked {
+    /// Its file, of this base, is on its way.
+    Awaited(Box<[u8]>),
+    /// It is there, and waits for those with lower UIDs.
+    Here(Message),
+}
+
+impl Parked {
+    /// The base of its file's name.
+    fn name(&self) -> &[u8] {
+        match self {
+            Self::Awaited(name) => name,
+            Self::Here(message) => &message.name,
+        }
+    }
+}
+
 /// One mailbox.
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -102,8 +121,8 @@ pub(crate) struct State {
     /// What follows the base in the names of those files where it is not what we would write.
     pub(crate) odd: HashMap<Uid, Box<[u8]>>,
     /// UIDs that were given away but whose messages are not there yet, and messages that came after them.
-    pub(crate) parked: BTreeMap<Uid, Option<Message>>,
-    /// Names of files that get or got their UIDs by another way than a look into the folder.
+    pub(crate) parked: BTreeMap<Uid, Parked>,
+    /// The bases in `parked`: a look into the folder must not give these files another UID.
     pub(crate) expected: HashSet<Box<[u8]>>,
     pub(crate) log: Log,
     /// Counts changes, for the index.
@@ -304,7 +323,7 @@ impl State {
             lines.extend(old.lines.iter().map(|line| (line.uid, old.name(line))));
         }
         lines.extend(self.table.iter().flat_map(Table::names));
-        lines.extend(self.parked.iter().filter_map(|(uid, message)| message.as_ref().map(|m| (*uid, &*m.name))));
+        lines.extend(self.parked.iter().map(|(uid, parked)| (*uid, parked.name())));
         let others = old.header.as_ref().map_or("", |header| &header.others).to_owned();
         let next = lines.last_key_value().map_or(1, |(uid, _)| uid.saturating_add(1)).max(self.next);
         let header = uidlist::Header { validity: self.validity, next, guid: self.guid.clone(), others };
@@ -341,7 +360,7 @@ impl State {
     /// UIDs were given for files that come in a moment: no message with a higher one is shown before them.
     pub(crate) fn reserve<'a>(&mut self, first: Uid, names: impl Iterator<Item = &'a [u8]>) {
         for (uid, name) in (first..).zip(names) {
-            self.parked.insert(uid, None);
+            self.parked.insert(uid, Parked::Awaited(name.into()));
             self.expected.insert(name.into());
         }
     }
@@ -356,17 +375,15 @@ impl State {
 
     /// A message is there: shows it, unless one with a lower UID is still on its way.
     pub(crate) fn arrive(&mut self, env: &Env, message: Message) {
-        self.expected.remove(&message.name);
-        self.parked.insert(message.uid, Some(message));
+        self.expected.insert(message.name.clone());
+        self.parked.insert(message.uid, Parked::Here(message));
         self.admit_parked(env);
     }
 
     fn admit_parked(&mut self, env: &Env) {
-        while let Some(entry) = self.parked.first_entry() {
-            if entry.get().is_none() {
-                return;
-            }
-            if let Some(mut message) = entry.remove() {
+        while let Some(entry) = self.parked.first_entry().filter(|entry| matches!(entry.get(), Parked::Here(_))) {
+            if let Parked::Here(mut message) = entry.remove() {
+                self.expected.remove(&message.name);
                 message.row.modseq = self.next_modseq(env);
                 let uid = message.uid;
                 match &mut self.table {

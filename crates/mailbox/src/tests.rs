@@ -372,3 +372,41 @@ fn facts_are_kept_and_forgotten_with_their_message() {
     let view = world.view();
     assert_eq!((view.facts(1).as_deref(), view.facts(2)), (Some(&[1, 2, 3][..]), None));
 }
+
+#[test]
+fn a_message_that_waits_to_be_shown_is_not_taken_for_a_stranger() {
+    let world = World::new();
+    let mut upload = world.account.upload("INBOX").unwrap();
+    upload.begin(Flags::NONE, &[], None).unwrap();
+    upload.write(b"first").unwrap();
+    let (appended, pending) = upload.commit().unwrap();
+    assert_eq!((appended.uids.to_string(), world.deliver("second")), ("1".to_owned(), 2));
+    // Another program removes the list, and all names are read again.
+    std::fs::remove_file(world.maildir().join("dovecot-uidlist")).unwrap();
+    world.account.rescan("INBOX").unwrap();
+    assert_eq!(world.account.status("INBOX", false).unwrap().messages, 0);
+    pending.wait().unwrap();
+    let mut world = world;
+    assert_eq!(show(&world.view()), "1: 2:");
+    world.restart();
+    assert_eq!(show(&world.view()), "1: 2:");
+}
+
+#[test]
+fn a_session_may_go_on_with_a_message_that_another_one_expunged() {
+    let world = World::new();
+    assert_eq!((world.deliver("a"), world.deliver("b")), (1, 2));
+    let (mut one, mut two) = (world.view(), world.view());
+    add(&mut one, &[1], deleted(), &[]);
+    one.poll(true).unwrap();
+    one.expunge(None).unwrap();
+    add(&mut two, &[1, 2], seen(), &["x"]);
+    assert_eq!(show(&two), "1:STa 2:Sa");
+    assert_eq!(told(&two.poll(false).unwrap()), "K ~2(2)");
+    add(&mut two, &[1], Flags::NONE, &["y"]);
+    two.poll(false).unwrap();
+    assert_eq!(show(&two), "1:STab 2:Sa");
+    assert_eq!(told(&two.poll(true).unwrap()), "-1(1)");
+    one.poll(true).unwrap();
+    assert_eq!(show(&one), "2:Sa");
+}

@@ -34,8 +34,8 @@ pub struct View {
     pub(crate) read_only: bool,
     pub(crate) uids: Uids,
     recent: HashSet<Uid>,
-    /// Expunged messages that could not be told yet, as they last were.
-    held: BTreeMap<Uid, Option<Message>>,
+    /// Expunged messages that could not be told yet, as this view last knew them.
+    pub(crate) held: BTreeMap<Uid, Option<Message>>,
     /// Own changes of flags that the session wants to hear of, whether they changed anything or not.
     pub(crate) echo: BTreeSet<Uid>,
     status: Status,
@@ -218,7 +218,9 @@ impl View {
             Some(events) => events.for_each(|event| news.take(event, self.number, &self.uids)),
             None => self.compare(&state, &mut news),
         }
-        self.held.extend(news.gone.iter().map(|uid| (*uid, state.log.ghost(*uid).cloned())));
+        for uid in &news.gone {
+            self.held.entry(*uid).or_insert_with(|| state.log.ghost(*uid).cloned());
+        }
         state.log.caught_up(self.number);
         self.claim_arrived(&mut state, &news);
         let changes = self.apply(news, expunges);
