@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHARED ?= $(abspath ../shared)
 
-.PHONY: all try test check suite oracles peers stress bench bench-instructions crash fuzz install clean
+.PHONY: all try test check suite oracles peers stress soak bench bench-instructions crash fuzz install clean
 
 all:
 	$(CARGO) build --release -p pillarbox -p mailctl
@@ -35,6 +35,12 @@ peers:
 # Ten random IMAP clients at once for a minute, judged by a model.
 stress: all
 	scripts/oracles $(SHARED) target/release imap-stress
+
+# Random rule files and messages, PAIRS of them from SEED on, against Debian's procmail.
+PAIRS ?= 10000
+SEED ?= 1000000
+soak: peers
+	FILTER_PAIRS=$(PAIRS) FILTER_SEED=$(SEED) $(CARGO) test -p filter --test differential -- --nocapture
 
 bench: all
 	$(CARGO) build --release -p load
