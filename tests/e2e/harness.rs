@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -78,13 +79,15 @@ pub(crate) struct Instance {
     folder: TempDir,
     daemon: Option<Child>,
     addresses: HashMap<String, SocketAddr>,
+    /// The user that the daemon is to run as; the one that runs the tests if there is none.
+    user: Option<u32>,
 }
 
 impl Instance {
     /// Makes an instance with these accounts. The daemon is not started.
     pub(crate) fn new(hostname: &str, accounts: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("pillarbox-").tempdir().unwrap();
-        let instance = Self { folder, daemon: None, addresses: HashMap::new() };
+        let instance = Self { folder, daemon: None, addresses: HashMap::new(), user: None };
         let any = "127.0.0.1:0";
         let init = ["--hostname", hostname, "--smtp", any, "--submission", any, "--imap", any, "--imaps", any];
         succeed(Command::new(program("mailctl")).arg("init").arg(instance.path("")).args(init), b"");
@@ -118,11 +121,27 @@ impl Instance {
         std::fs::write(path, text + "\n" + lines).unwrap();
     }
 
+    /// Where root runs the tests: gives the instance to the user nobody, who is to run the daemon.
+    pub(crate) fn run_as_nobody(&mut self) {
+        if succeed(Command::new("id").arg("-u"), b"").trim() == "0" {
+            self.user = Some(65534);
+            succeed(Command::new("chown").args(["-R", "65534:65534"]).arg(self.path("")), b"");
+        }
+    }
+
+    /// The process number of the running daemon.
+    pub(crate) fn daemon_number(&self) -> u32 {
+        self.daemon.as_ref().unwrap().id()
+    }
+
     /// Starts the daemon and waits until it says that it is ready.
     pub(crate) fn start(&mut self) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
-        let daemon = Command::new(program("pillarbox")).arg("--config").arg(self.path("pillarbox.toml")).stderr(log).spawn().unwrap();
-        self.daemon = Some(daemon);
+        let mut command = Command::new(program("pillarbox"));
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        self.daemon = Some(command.arg("--config").arg(self.path("pillarbox.toml")).stderr(log).spawn().unwrap());
         let status = until("the daemon to start", || {
             let ended = self.daemon.as_mut().and_then(|d| d.try_wait().unwrap());
             assert!(ended.is_none(), "the daemon ended: {}", self.log());

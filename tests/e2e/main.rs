@@ -9,6 +9,7 @@
 )]
 
 mod badinput;
+mod confined;
 mod crash;
 mod docs;
 mod dovecot;

@@ -9,6 +9,19 @@ section! {
     pub struct Filter in "filter" {
         /// Time for a program that a rule file runs. A rule file's own TIMEOUT counts if it is shorter.
         pub child_time_limit: Duration = Duration::from_secs(960),
+        /// Whether programs of rule files are confined: to the account's home and the temporary folders, to reading the system's folders,
+        /// and to the privileges that they start with. The network stays open to them. Folders need a kernel with Landlock.
+        pub confine_children: bool = true,
+        /// Further files and folders for these programs: a path to be read, with `:rw` behind it one to be written as well.
+        /// `["/srv/lists:rw", "/var/lib/GeoIP"]`.
+        pub child_places: Vec<String> = Vec::new(),
+        /// Address space of each program. 0: no limit.
+        pub max_child_memory: Size = Size::mib(1024),
+        /// Processes and threads that the daemon's user may have, the daemon's own included, for a program to start another one. 0: no
+        /// limit. The kernel does not hold root to it.
+        pub max_child_processes: u32 = 512,
+        /// The largest file that a program may write. 0: no limit.
+        pub max_child_file: Size = Size::mib(2048),
         /// How much a filter may give back. What gives more has failed, and the message stays as it was.
         pub max_child_output: Size = Size::mib(128),
         /// The largest LINEBUF, and the most that is caught in a variable.

@@ -1,7 +1,8 @@
 //! Runs a program with bounded time and output, in a process group of its own.
 //!
 //! Descriptors of this process are not inherited: the standard library opens all of them close-on-exec. Input, output and
-//! end of the program are waited for together, so that neither side can block the other.
+//! end of the program are waited for together, so that neither side can block the other. What the program may do is in
+//! [`crate::confine`].
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,8 +15,9 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 
+use crate::confine::Confinement;
 use crate::host::{Finished, Job};
 
 /// How long a program has between the request to end and the end.
@@ -23,14 +25,14 @@ const GRACE: Duration = Duration::from_secs(3);
 /// What a pipe takes without a reader; a program that could not be started is taken to have refused the rest.
 const PIPE: usize = 65_536;
 
-/// Runs the job; what it writes to its standard error goes to `errors`.
-pub fn run(job: &Job<'_>, errors: Option<&File>) -> Finished {
+/// Runs the job; what it writes to its standard error goes to `errors`. Without a confinement it may do what this process may.
+pub fn run(job: &Job<'_>, errors: Option<&File>, confinement: Option<&Confinement>) -> Finished {
     let Ok((reader, writer)) = pipe() else { return not_started(job) };
     let mut feed = Feed::new(writer, job.input);
     // What fits into the pipe is there before the program is: one that ends at once without reading has not refused it.
     feed.write();
-    let Ok(mut child) = start(job, reader.into(), errors) else { return not_started(job) };
-    Pump::new(&mut child, feed, job).run(&mut child)
+    let Ok(mut child) = start(job, reader.into(), errors, confinement) else { return not_started(job) };
+    Pump::new(&mut child, feed, job, confinement.is_some()).run(&mut child)
 }
 
 /// Not even the shell could be started.
@@ -41,12 +43,13 @@ fn not_started(job: &Job<'_>) -> Finished {
     Finished { status: NOT_STARTED, refused_input: size > PIPE, ..Finished::default() }
 }
 
-fn start(job: &Job<'_>, input: OwnedFd, errors: Option<&File>) -> io::Result<Child> {
+fn start(job: &Job<'_>, input: OwnedFd, errors: Option<&File>, confinement: Option<&Confinement>) -> io::Result<Child> {
     let name = job.arguments.first().map_or(&[][..], Vec::as_slice);
     let to_log = || errors.and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
     let spawn = |mut command: Command, input: OwnedFd| {
         let usable = job.environment.iter().filter(|(name, _)| !name.is_empty());
-        command.env_clear().envs(usable.map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value))));
+        let name_of = |name: &[u8]| OsString::from_vec(if confinement.is_some() { Confinement::marked(name) } else { name.to_vec() });
+        command.env_clear().envs(usable.map(|(name, value)| (name_of(name), OsStr::from_bytes(value))));
         command.current_dir(job.folder).process_group(0).stdin(input).stderr(to_log());
         command.stdout(match job.keep {
             Some(_) => Stdio::piped(),
@@ -56,7 +59,13 @@ fn start(job: &Job<'_>, input: OwnedFd, errors: Option<&File>) -> io::Result<Chi
         command.spawn()
     };
     let rest = || job.arguments.iter().skip(1).map(|argument| OsStr::from_bytes(argument));
-    if let Some(path) = find(name, job) {
+    let path = find(name, job);
+    if let Some(confinement) = confinement {
+        let mut command = confinement.command(path.as_deref(), name, job.umask);
+        command.args(rest());
+        return spawn(command, input);
+    }
+    if let Some(path) = path {
         let mut command = Command::new(&path);
         command.arg0(OsStr::from_bytes(name)).args(rest());
         if let Ok(child) = spawn(command, input.try_clone()?) {
@@ -135,10 +144,12 @@ struct Pump<'a> {
     deadline: Option<Instant>,
     watch: Option<OwnedFd>,
     group: Option<Pid>,
+    /// What the program leaves running is ended with it.
+    sweep: bool,
 }
 
 impl<'a> Pump<'a> {
-    fn new(child: &mut Child, feed: Feed<'a>, job: &Job<'_>) -> Self {
+    fn new(child: &mut Child, feed: Feed<'a>, job: &Job<'_>, sweep: bool) -> Self {
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let output = child.stdout.take();
         if let Some(output) = &output {
@@ -153,44 +164,49 @@ impl<'a> Pump<'a> {
             deadline: (!job.time_limit.is_zero()).then(|| Instant::now() + job.time_limit),
             watch: group.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
             group,
+            sweep,
         }
     }
 
     fn run(mut self, child: &mut Child) -> Finished {
-        let mut status = None;
+        let mut ended = false;
         loop {
             self.feed.write();
             self.read();
-            if status.is_none() {
-                status = child.try_wait().ok().flatten();
-            }
-            if let (Some(status), None, None) = (status, &self.feed.pipe, &self.output) {
-                self.done.status = code(status);
+            ended = ended || self.has_ended();
+            if ended && self.feed.pipe.is_none() && self.output.is_none() {
+                if self.sweep {
+                    self.signal(Signal::KILL);
+                }
+                self.done.status = child.wait().map_or(NOT_STARTED, code);
                 self.done.refused_input = self.feed.refused;
                 return self.done;
             }
             if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return self.end(child, status);
+                return self.end(child);
             }
-            self.wait(status.is_some());
+            self.wait(ended);
         }
     }
 
+    /// Whether the program is done. Its number stays its own until it is waited for: signals to its group hit nobody else.
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.group.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), options), Ok(None)))
+    }
+
     /// Ends the program and all that it started.
-    fn end(mut self, child: &mut Child, status: Option<ExitStatus>) -> Finished {
+    fn end(mut self, child: &mut Child) -> Finished {
         self.done.timed_out = true;
         self.signal(Signal::TERM);
         let until = Instant::now() + GRACE;
-        let mut status = status;
-        while status.is_none() && Instant::now() < until {
+        while !self.has_ended() && Instant::now() < until {
             self.feed.pipe = None;
             self.output = None;
             self.wait(false);
-            status = child.try_wait().ok().flatten();
         }
         self.signal(Signal::KILL);
-        let status = status.or_else(|| child.wait().ok());
-        self.done.status = status.map_or(-15, code);
+        self.done.status = child.wait().map_or(-15, code);
         self.done
     }
 
@@ -270,7 +286,7 @@ mod tests {
             keep,
             time_limit,
         };
-        run(&job, None)
+        run(&job, None, None)
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Programs;
+use crate::confine::Confinement;
 use crate::host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Text, Unreadable};
 use crate::program::Program;
 use crate::trust::Distrust;
@@ -24,6 +25,7 @@ pub struct FileHost<'a> {
     log: Option<File>,
     /// The process belongs to this one delivery, so that its own mask may be changed.
     own_process: bool,
+    confinement: Option<&'a Confinement>,
 }
 
 impl<'a> FileHost<'a> {
@@ -31,7 +33,13 @@ impl<'a> FileHost<'a> {
     #[must_use]
     pub fn new(limits: &'a config::Filter, programs: &'a Programs, log: Option<File>, own_process: bool) -> Self {
         let hostname = rustix::system::uname().nodename().to_bytes().to_vec();
-        Self { limits, programs, hostname, first_log: log, log: None, own_process }
+        Self { limits, programs, hostname, first_log: log, log: None, own_process, confinement: None }
+    }
+
+    /// The same, with programs that may do only so much.
+    #[must_use]
+    pub fn confined(self, confinement: Option<&'a Confinement>) -> Self {
+        Self { confinement, ..self }
     }
 
     fn current_log(&self) -> Option<&File> {
@@ -56,7 +64,7 @@ impl Host for FileHost<'_> {
     }
 
     fn run(&mut self, job: &Job<'_>) -> Finished {
-        child::run(job, self.current_log())
+        child::run(job, self.current_log(), self.confinement)
     }
 
     fn load(&mut self, path: &Path) -> Result<Option<Arc<Program>>, Unreadable> {

@@ -8,6 +8,7 @@ mod cache;
 pub mod check;
 pub mod child;
 mod condition;
+pub mod confine;
 mod delivery;
 mod dry_run;
 mod eval;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use auth::Account;
 use config::Config;
 use filter::Programs;
+use filter::confine::Confinement;
 use journal::Recovered;
 use mail::{MessageId, Uid, UidValidity};
 use mailbox::Replay;
@@ -29,6 +30,8 @@ pub(crate) struct Agent {
     mail: mailbox::Account,
     surroundings: Surroundings,
     programs: Programs,
+    /// What the rules' programs may do, and the settings that it was made for.
+    confinement: Mutex<Option<(config::Filter, Arc<Confinement>)>>,
     /// Held while a large message goes through the rules.
     large: Mutex<()>,
     host: String,
@@ -174,6 +177,7 @@ impl Agent {
             mail,
             surroundings,
             programs: Programs::new(),
+            confinement: Mutex::default(),
             large: Mutex::default(),
             host: house.environment.host.clone(),
             watcher: OnceLock::new(),
@@ -242,6 +246,17 @@ impl Agent {
         self.mail.close();
     }
 
+    fn confinement(&self, filter: &config::Filter) -> Option<Arc<Confinement>> {
+        let mut held = self.confinement.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, confinement)) = held.as_ref().filter(|(settings, _)| settings == filter) {
+            return Some(confinement.clone());
+        }
+        let (house, _) = self.watcher.get()?;
+        let confinement = Arc::new(house.upgrade()?.confinement(&self.surroundings.home)?);
+        *held = Some((filter.clone(), confinement.clone()));
+        Some(confinement)
+    }
+
     /// Delivers by the account's rules, or into INBOX if it has none. An error is to be tried again.
     pub(crate) fn deliver(&self, delivery: &Delivery<'_>, config: &Config) -> Result<Report, String> {
         let mut target = Target { agent: self, delivery, stored: Vec::new(), count: 0 };
@@ -258,7 +273,9 @@ impl Agent {
         message.extend_from_slice(&from);
         Whole { head: &delivery.head, content: delivery.content, at: 0 }.read_to_end(&mut message).map_err(|error| error.to_string())?;
         let arguments = (delivery.extension.as_str(), delivery.sender.as_str());
-        let filtered = rules::run(&self.surroundings, &rules, (&config.filter, &self.programs), arguments, &message, &mut target);
+        let confinement = self.confinement(&config.filter);
+        let how = (&config.filter, &self.programs, confinement.as_deref());
+        let filtered = rules::run(&self.surroundings, &rules, how, arguments, &message, &mut target);
         let rule = rules::matched_recipe(&filtered.outcome);
         let outside = rules::outside_targets(&filtered.outcome);
         if filtered.outcome.code == 0 || !filtered.outcome.deliveries.is_empty() {

@@ -86,6 +86,7 @@ pub async fn run(
         }
     };
     let Opened { house, lock, unfinished } = opened;
+    tell_confinement(&house.config().filter);
     let started = tokio::select! {
         workers = recover(&house, unfinished) => Some(workers?),
         () = &mut shutdown => None,
@@ -104,6 +105,15 @@ pub async fn run(
     stop(house, workers, tasks).await;
     drop(lock);
     Ok(())
+}
+
+/// Says once what programs of rule files are not kept from.
+fn tell_confinement(filter: &config::Filter) {
+    if !filter.confine_children {
+        tracing::warn!("filter.confine_children is off: programs of rule files may do all that this daemon may");
+    } else if let Err(reason) = filter::confine::available() {
+        tracing::warn!("programs of rule files are not confined to their account's files: {reason}");
+    }
 }
 
 /// Does again what a crash cut short: first deliveries that mail programs may have been told of, then all others, then what

@@ -31,6 +31,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = filter::confine::take_over() {
+        return code;
+    }
     let cli = Cli::parse();
     let config = match instance::load(&cli.config) {
         Ok(config) => config,

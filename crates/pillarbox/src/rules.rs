@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use filter::confine::Confinement;
 use filter::{
     Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Outcome, Place, Program, Programs, Request,
     RuleFile, Target, Text, Unreadable, Variables,
@@ -42,16 +43,17 @@ pub(crate) struct Filtered {
     pub(crate) log: String,
 }
 
-/// Runs the rule file over the message.
+/// Runs the rule file over the message. Without a confinement its programs may do all that the daemon may.
 pub(crate) fn run(
     surroundings: &Surroundings,
     rules: &Path,
-    (limits, programs): (&config::Filter, &Programs),
+    (limits, programs, confinement): (&config::Filter, &Programs, Option<&Confinement>),
     (extension, sender): (&str, &str),
     message: &[u8],
     store: &mut dyn Store,
 ) -> Filtered {
-    let mut host = DaemonHost { files: FileHost::new(limits, programs, None, false), store, home: &surroundings.home, log: Vec::new() };
+    let files = FileHost::new(limits, programs, None, false).confined(confinement);
+    let mut host = DaemonHost { files, store, home: &surroundings.home, log: Vec::new() };
     let request = Request {
         variables: variables(surroundings, sender),
         // As `mailbox_command` of the user's main.cf has them.
