@@ -1,7 +1,7 @@
 //! The committer: takes what has gathered, writes it with few large writes, and syncs once for all that wait.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::entry::{Location, Place, Progress};
@@ -20,6 +20,9 @@ const SYNC_AT: u64 = 8 << 20;
 /// How long a record that nobody waits for waits for company.
 const LINGER: Duration = Duration::from_millis(5);
 
+/// How long records that somebody waits for wait for company at most.
+const LONGEST: Duration = Duration::from_millis(1);
+
 /// Pause after a failure before what nobody waits for is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -28,8 +31,27 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Batch {
     items: VecDeque<Item>,
     group: Arc<Group>,
+    waiting: usize,
     sync: bool,
     last: bool,
+}
+
+/// Whose company the next sync is worth waiting for.
+///
+/// Sessions that were answered by one sync come again at about the same time. If the sync began with the first of them, they
+/// would fall into two groups that take turns, each half as large as it might be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Company {
+    /// So many entries were waited for when the last sync ended: those that it covered and those that came meanwhile.
+    entries: usize,
+    /// How long to wait for as many.
+    patience: Duration,
+}
+
+impl Company {
+    fn new(entries: usize, took: Duration) -> Self {
+        Self { entries, patience: (took / 2).min(LONGEST) }
+    }
 }
 
 impl Shared {
@@ -38,17 +60,24 @@ impl Shared {
         state.urgent = false;
         state.lazy_since = None;
         state.pending_octets = 0;
-        Batch { items: std::mem::take(&mut state.pending), group: std::mem::take(&mut state.group), sync, last: state.kept }
+        Batch {
+            items: std::mem::take(&mut state.pending),
+            group: std::mem::take(&mut state.group),
+            waiting: std::mem::take(&mut state.waiting),
+            sync,
+            last: state.kept,
+        }
     }
 
     /// Waits until there is something to do; `loose` is when the first record was written that is not synced yet.
-    fn take(&self, loose: Option<Instant>) -> Batch {
+    fn take(&self, loose: Option<Instant>, company: Company) -> Batch {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             let blocked = state.blocked_until.is_some_and(|until| now < until);
             let overdue = loose.map(|since| since + self.limits.interval);
             if state.urgent || state.kept || (overdue.is_some_and(|at| at <= now) && !blocked) {
+                let mut state = self.gather(state, company);
                 return self.take_now(&mut state, true);
             }
             if state.pending_octets >= WRITE_AT && !blocked {
@@ -67,6 +96,21 @@ impl Shared {
             };
             state.idle = false;
         }
+    }
+
+    /// Waits a moment for as many as were there the last time.
+    fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>, company: Company) -> MutexGuard<'a, State> {
+        let end = Instant::now() + company.patience;
+        state.company = (1..company.entries).contains(&state.waiting).then_some(company.entries);
+        while state.company.is_some() && !state.kept {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.company = None;
+        state
     }
 }
 
@@ -146,12 +190,16 @@ impl Committer {
 
     /// Works until the journal is closed.
     pub(crate) fn run(mut self) {
+        let mut company = Company::default();
         loop {
-            let batch = self.shared.take(self.loose);
-            let last = batch.last;
+            let batch = self.shared.take(self.loose, company);
+            let (last, waiting, begun) = (batch.last, batch.waiting, Instant::now());
             self.commit(batch);
             if last {
                 return;
+            }
+            if waiting > 0 {
+                company = Company::new(waiting + self.shared.lock().waiting, begun.elapsed());
             }
         }
     }

@@ -117,6 +117,10 @@ pub(crate) struct State {
     pub(crate) group: Arc<Group>,
     /// Somebody waits.
     pub(crate) urgent: bool,
+    /// Entries among `pending` that somebody waits for.
+    pub(crate) waiting: usize,
+    /// The committer waits a moment for so many of them.
+    pub(crate) company: Option<usize>,
     /// The committer sleeps and has to be woken.
     pub(crate) idle: bool,
     /// When the first record that nobody waits for came.

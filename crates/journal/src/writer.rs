@@ -172,6 +172,11 @@ impl Writer {
 fn finish(shared: &Shared, state: &mut State, item: Item) -> Durable {
     let seq = state.push(item);
     state.urgent = true;
+    state.waiting += 1;
+    if state.company.is_some_and(|company| state.waiting >= company) {
+        state.company = None;
+        shared.work.notify_one();
+    }
     shared.wake(state);
     Durable::new(Arc::clone(&state.group), seq, None)
 }
