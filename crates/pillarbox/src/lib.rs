@@ -10,6 +10,7 @@ pub mod check;
 mod children;
 mod commands;
 pub mod control;
+mod gate;
 mod house;
 mod imap;
 pub mod inline;

@@ -11,6 +11,7 @@ use queue::Job;
 use serde_json::json;
 
 use crate::agent::{Content, Delivery, Report};
+use crate::gate::Gate;
 use crate::house::House;
 use crate::metrics::count;
 
@@ -28,6 +29,7 @@ const HANGS: Duration = Duration::from_secs(30);
 pub(crate) struct Workers {
     threads: Vec<std::thread::JoinHandle<()>>,
     stop: Arc<AtomicBool>,
+    gate: Arc<Gate>,
 }
 
 impl Workers {
@@ -36,16 +38,16 @@ impl Workers {
     /// # Errors
     /// If a thread cannot be started.
     pub(crate) fn start(house: &Arc<House>) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, gate) = (Arc::new(AtomicBool::new(false)), Arc::new(Gate::new()));
         let start = |number| {
-            let (house, stop) = (house.clone(), stop.clone());
+            let (house, stop, gate) = (house.clone(), stop.clone(), gate.clone());
             std::thread::Builder::new().name(format!("deliver-{number}")).spawn(move || {
                 stand_back();
-                work(&house, &stop);
+                work(&house, &stop, &gate, number);
             })
         };
         let threads = (0..house.config().queue.deliveries.max(1)).map(start).collect::<std::io::Result<_>>()?;
-        Ok(Self { threads, stop })
+        Ok(Self { threads, stop, gate })
     }
 
     /// Waits until each has finished what it does, but not for long: programs that rules started are ended, and what was not
@@ -53,6 +55,7 @@ impl Workers {
     pub(crate) fn finish(self, house: &House) {
         self.stop.store(true, Ordering::Relaxed);
         house.queue.close();
+        self.gate.close();
         let end = Instant::now() + LAST_MOMENT;
         let mut threads = self.threads;
         while !threads.is_empty() && Instant::now() < end {
@@ -109,10 +112,14 @@ fn stand_back() {
     }
 }
 
-fn work(house: &Arc<House>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
+fn work(house: &Arc<House>, stop: &AtomicBool, gate: &Gate, number: usize) {
+    let mut inside = false;
+    while !stop.load(Ordering::Relaxed) && (inside || gate.enter()) {
+        inside = true;
         if let Some(job) = house.queue.take(PATIENCE) {
+            gate.begin(number);
             carry_out(house, job);
+            inside = gate.end(number);
         }
     }
 }
