@@ -18,6 +18,7 @@ mod hardships;
 mod harness;
 mod mbsync;
 mod readers;
+mod rules;
 mod serving;
 mod setup;
 mod talk;

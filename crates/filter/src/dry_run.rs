@@ -18,6 +18,7 @@ pub struct DryRun<'h> {
     inner: &'h mut dyn Host,
     programs: bool,
     log: Vec<u8>,
+    taken: u32,
 }
 
 /// How much of the log is kept.
@@ -27,7 +28,13 @@ impl<'h> DryRun<'h> {
     /// Looks through `inner`. With `programs`, those that a decision depends on are run nevertheless: conditions, filters,
     /// captures and backquotes, but neither deliveries nor TRAP.
     pub fn new(inner: &'h mut dyn Host, programs: bool) -> Self {
-        Self { inner, programs, log: Vec::new() }
+        Self { inner, programs, log: Vec::new(), taken: 0 }
+    }
+
+    /// How many programs were taken to succeed whose exit code or output may decide something. Filters are not counted.
+    #[must_use]
+    pub fn taken_to_succeed(&self) -> u32 {
+        self.taken
     }
 
     /// What would have been written to the log.
@@ -53,6 +60,9 @@ impl Host for DryRun<'_> {
     fn run(&mut self, job: &Job<'_>) -> Finished {
         if self.programs && !matches!(job.purpose, Purpose::Deliver | Purpose::Trap) {
             return self.inner.run(job);
+        }
+        if matches!(job.purpose, Purpose::Condition | Purpose::Capture | Purpose::Substitute) {
+            self.taken += 1;
         }
         // The empty line that procmail adds is left off: the filter did not see it.
         let output = if job.purpose == Purpose::Filter { job.input.first().map(|text| text.to_vec()) } else { None };

@@ -188,7 +188,7 @@ impl Writer<'_> {
         let mut lock = self.random.one(&["", "", "", "", ":", ":l.lock", ": l2.lock"]).to_owned();
         let conditions = self.random.below(4);
         let block = depth > 0 && self.random.chance(30);
-        if block && lock.ends_with("lock") {
+        if block && !lock.is_empty() {
             // What a clone holds back must not be what its block waits for: that takes LOCKTIMEOUT.
             lock = format!(":b{}.lock", self.random.below(1_000_000));
         }

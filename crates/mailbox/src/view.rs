@@ -279,6 +279,16 @@ impl View {
         self.mailbox.watch(self.number, notice);
     }
 
+    /// The messages whose files have these names, without what stands behind a colon.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn named(&self, bases: &HashSet<&[u8]>) -> Result<Vec<Uid>> {
+        let state = self.lock()?;
+        let named = |uid: &Uid| state.table.as_ref().and_then(|table| table.name(*uid)).is_some_and(|base| bases.contains(base));
+        Ok(self.uids.iter().filter(named).collect())
+    }
+
     /// Opens a message.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ enum Command {
     /// Filter the message on standard input, with the command line of procmail(1)
     #[command(disable_help_flag = true)]
     Procmail(Rest),
-    /// Explain and check rule files
+    /// Explain, check and try rule files
     #[command(subcommand)]
     Filter(filter::FilterCommand),
     /// Edit the message on standard input, with the command line of formail(1)
@@ -88,6 +88,9 @@ struct Rest {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = ::filter::confine::take_over() {
+        return code;
+    }
     let mut arguments = std::env::args_os();
     let called = arguments.next().and_then(|name| Path::new(&name).file_name().map(OsString::from)).unwrap_or_default();
     match called.to_str() {
@@ -111,7 +114,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Queue(command) => queue::run(&config, &command),
         Command::Trace(args) => trace::run(&config, &args),
         Command::Procmail(rest) => procmail::main(rest.arguments),
-        Command::Filter(command) => filter::run(&command),
+        Command::Filter(command) => filter::run(&config, &command),
         Command::Formail(rest) => formail::main(rest.arguments),
         Command::Sendmail(rest) => sendmail::run(&config, &texts(rest.arguments)),
         Command::Completions { shell } => {

@@ -251,8 +251,9 @@ impl Agent {
         if let Some((_, confinement)) = held.as_ref().filter(|(settings, _)| settings == filter) {
             return Some(confinement.clone());
         }
-        let (house, _) = self.watcher.get()?;
-        let confinement = Arc::new(house.upgrade()?.confinement(&self.surroundings.home)?);
+        let house = self.watcher.get()?.0.upgrade()?;
+        let confinement =
+            Arc::new(rules::confinement(&house.config(), &house.config_path, house.authenticator.accounts(), &self.surroundings.home)?);
         *held = Some((filter.clone(), confinement.clone()));
         Some(confinement)
     }

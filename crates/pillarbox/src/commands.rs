@@ -75,6 +75,8 @@ impl Answers for Commands {
                 refreshed.map_or_else(|error| json!({"error": error.to_string()}), |()| json!({"done": true}))
             }
             Some("journal-status") => self.journal_status(),
+            Some("move-messages") => crate::sorting::carry_out(&self.house, request)
+                .map_or_else(|error| json!({"error": error}), |moved| json!({"moved": moved})),
             Some("queue-list") => json!({"messages": queue.list().iter().map(describe).collect::<Vec<_>>()}),
             Some("queue-retry") => self.on_message(request, |id| queue.retry(id)),
             Some("queue-release") => self.on_message(request, |id| queue.release(id)),

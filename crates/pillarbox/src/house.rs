@@ -2,14 +2,13 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use auth::{Account, Authenticator, Outcome};
 use config::Config;
-use filter::confine::{self, Confinement};
 use journal::Journal;
 use mail::{Address, Domain, Enhanced, Envelope, Reply, ReversePath, Secret, Verdict};
 use queue::Queue;
@@ -157,20 +156,6 @@ impl House {
     /// The same from a thread that may block.
     pub(crate) fn agent_blocking(self: &Arc<Self>, account: &Arc<Account>) -> Result<Arc<Agent>, AgentError> {
         self.agents.get(self, account)
-    }
-
-    /// What programs of the rules in this home may do: `sendmail` works, and other accounts' mail, keys and the instance's own files
-    /// are out of reach. `None` in a process that cannot start them so, such as a test.
-    pub(crate) fn confinement(&self, home: &Path) -> Option<Confinement> {
-        if !confine::is_ready() {
-            return None;
-        }
-        let config = self.config();
-        let others = self.authenticator.accounts().list().into_iter().map(|account| account.home.clone());
-        let own = [self.layout.data(), &config.server.tls_key, home].map(Path::to_owned);
-        let hidden: Vec<PathBuf> = own.into_iter().chain(others).filter(|path| !path.as_os_str().is_empty()).collect();
-        let readable = [self.layout.programs(), self.layout.sendmail(), self.config_path.clone()];
-        Some(Confinement::new(&config.filter, home, &hidden, &readable))
     }
 
     /// Closes the accounts that nobody uses, and watches their folders no longer.

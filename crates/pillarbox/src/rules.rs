@@ -9,22 +9,64 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use filter::confine::Confinement;
+use auth::Accounts;
+use config::Config;
+use filter::confine::{self, Confinement};
 use filter::{
     Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Outcome, Place, Program, Programs, Request,
     RuleFile, Target, Text, Unreadable, Variables,
     trust::{self, Distrust},
 };
 
+use crate::instance::Layout;
+
 /// What an account's rules see of their surroundings.
 #[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
-    pub(crate) account: String,
-    pub(crate) home: PathBuf,
+pub struct Surroundings {
+    /// The account's name.
+    pub account: String,
+    /// Its home.
+    pub home: PathBuf,
     /// What `!` forwards with.
-    pub(crate) sendmail: PathBuf,
+    pub sendmail: PathBuf,
     /// The daemon's configuration, for programs that speak with it.
-    pub(crate) config: PathBuf,
+    pub config: PathBuf,
+}
+
+impl Surroundings {
+    /// What the daemon asks the filter for a message to this account: the variables and assignments before the rule file, and the
+    /// extension of the address as `$1`.
+    #[must_use]
+    pub fn request(&self, rules: &Path, extension: &str, sender: &str) -> Request {
+        Request {
+            variables: variables(self, sender),
+            // As `mailbox_command` of the user's main.cf has them.
+            assignments: vec![b"DEFAULT=$HOME/Maildir/".to_vec(), b"MAILDIR=$HOME/Maildir".to_vec()],
+            system_file: None,
+            files: vec![RuleFile { name: rules.to_owned(), base: Base::Home, optional: false }],
+            arguments: vec![extension.as_bytes().to_vec()],
+            program_name: b"pillarbox".to_vec(),
+            folder: self.home.join("Maildir"),
+            soft_failure: true,
+            berkeley: false,
+            explain: false,
+        }
+    }
+}
+
+/// What programs of the rules in this home may do: `sendmail` works, and other accounts' mail, keys and the instance's own files
+/// are out of reach. `None` in a process that cannot start them so, such as a test.
+#[must_use]
+pub fn confinement(config: &Config, config_path: &Path, accounts: &Accounts, home: &Path) -> Option<Confinement> {
+    if !confine::is_ready() {
+        return None;
+    }
+    let layout = Layout::of(config);
+    let others = accounts.list().into_iter().map(|account| account.home.clone());
+    let own = [layout.data(), &config.server.tls_key, home].map(Path::to_owned);
+    let hidden: Vec<PathBuf> = own.into_iter().chain(others).filter(|path| !path.as_os_str().is_empty()).collect();
+    let readable = [layout.programs(), layout.sendmail(), config_path.to_owned()];
+    Some(Confinement::new(&config.filter, home, &hidden, &readable))
 }
 
 /// Puts a message into a mailbox; gives the name of its file.
@@ -54,19 +96,7 @@ pub(crate) fn run(
 ) -> Filtered {
     let files = FileHost::new(limits, programs, None, false).confined(confinement);
     let mut host = DaemonHost { files, store, home: &surroundings.home, log: Vec::new() };
-    let request = Request {
-        variables: variables(surroundings, sender),
-        // As `mailbox_command` of the user's main.cf has them.
-        assignments: vec![b"DEFAULT=$HOME/Maildir/".to_vec(), b"MAILDIR=$HOME/Maildir".to_vec()],
-        system_file: None,
-        files: vec![RuleFile { name: rules.to_owned(), base: Base::Home, optional: false }],
-        arguments: vec![extension.as_bytes().to_vec()],
-        program_name: b"pillarbox".to_vec(),
-        folder: surroundings.home.join("Maildir"),
-        soft_failure: true,
-        berkeley: false,
-        explain: false,
-    };
+    let request = surroundings.request(rules, extension, sender);
     let outcome = Evaluator::new(&mut host, limits, request, message).filter();
     let log = String::from_utf8_lossy(&host.log).into_owned();
     Filtered { outcome, log }
@@ -74,7 +104,8 @@ pub(crate) fn run(
 
 /// The line that mail programs put above a message for procmail: `From sender  Sun Nov 22 17:06:01 2026`. It is left out of a
 /// Maildir, and divides the messages of an mbox.
-pub(crate) fn from_line(sender: &str, seconds: u64) -> Vec<u8> {
+#[must_use]
+pub fn from_line(sender: &str, seconds: u64) -> Vec<u8> {
     let sender = if sender.is_empty() { "MAILER-DAEMON" } else { sender };
     format!("From {sender}  {}\n", filter::calendar(seconds)).into_bytes()
 }

@@ -1,38 +1,26 @@
-//! `mailctl filter`: what a rule file does with a message, and what is suspicious in it.
+//! `mailctl filter explain`: what a rule file does with one message, step by step.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
-use filter::check::{Finding, Severity, check};
-use filter::{
-    Base, Delivery, DryRun, Evaluator, Event, FileHost, FolderKind, Origin, Outcome, Programs, Purpose, Request, RuleFile, Target, Tested,
-    Variables,
-};
+use clap::Args;
+use filter::{Delivery, DryRun, Evaluator, Event, FileHost, FolderKind, Origin, Outcome, Programs, Purpose, Target, Tested};
 use serde_json::{Value, json};
 
-const DATA_ERROR: u8 = 65;
-const NO_INPUT: u8 = 66;
-
-/// Subcommands of `mailctl filter`.
-#[derive(Subcommand)]
-pub(crate) enum FilterCommand {
-    /// Show, recipe by recipe, what a rule file does with the message on standard input; nothing is delivered
-    Explain(ExplainArgs),
-    /// Find what is suspicious in rule files
-    Check(CheckArgs),
-}
+use super::subject::{Subject, may_run_programs};
+use super::{NO_INPUT, print};
 
 /// Arguments of `mailctl filter explain`.
 #[derive(Args)]
 pub(crate) struct ExplainArgs {
-    /// The rule file [default: .procmailrc in HOME]
+    /// The rule file [default: .procmailrc in the home]
     #[arg(long, value_name = "FILE")]
     rc: Option<PathBuf>,
+    /// See the rules as the daemon does for this account: its home, its variables, its confinement
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// Run no programs at all, not even those that conditions and filters ask for; they are taken to succeed
     #[arg(long)]
     dry_run: bool,
@@ -44,103 +32,33 @@ pub(crate) struct ExplainArgs {
     json: bool,
 }
 
-/// Arguments of `mailctl filter check`.
-#[derive(Args)]
-pub(crate) struct CheckArgs {
-    /// The rule files
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    /// The folder that names in the files start from, to find those that do not exist
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Runs the command.
-pub(crate) fn run(command: &FilterCommand) -> ExitCode {
-    match command {
-        FilterCommand::Explain(args) => explain(args),
-        FilterCommand::Check(args) => check_files(args),
-    }
-}
-
-fn print(text: &str) -> ExitCode {
-    // A reader that went away wants no more.
-    let _ = io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
-}
-
-fn check_files(args: &CheckArgs) -> ExitCode {
-    let limits = config::Filter::default();
-    let mut text = String::new();
-    let mut listed = Vec::new();
-    let mut worst = None;
-    for path in &args.files {
-        let name = path.display();
-        let Ok(content) = fs::read(path) else {
-            // There is nobody left to tell if this fails.
-            let _ = writeln!(io::stderr(), "mailctl: cannot read {name}");
-            return ExitCode::from(NO_INPUT);
-        };
-        for finding in check(&content, args.folder.as_deref(), &limits) {
-            worst = worst.max(Some(finding.severity));
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name}:{}: {}: {}", finding.line, severity(&finding), finding.text);
-            listed.push(json!({ "file": name.to_string(), "line": finding.line, "severity": severity(&finding), "text": finding.text }));
-        }
-    }
-    print(&if args.json { format!("{}\n", Value::from(listed)) } else { text });
-    if worst == Some(Severity::Error) { ExitCode::from(DATA_ERROR) } else { ExitCode::SUCCESS }
-}
-
-fn severity(finding: &Finding) -> &'static str {
-    match finding.severity {
-        Severity::Hint => "hint",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    }
-}
-
-fn explain(args: &ExplainArgs) -> ExitCode {
+pub(super) fn run(config: &Path, args: &ExplainArgs) -> ExitCode {
+    let subject = match Subject::find(config, args.account.as_deref()) {
+        Ok(subject) => subject,
+        Err(code) => return code,
+    };
     let mut message = Vec::new();
     if io::stdin().lock().read_to_end(&mut message).is_err() {
         return ExitCode::from(NO_INPUT);
     }
-    let limits = config::Filter::default();
     let programs = Programs::new();
-    let mut inner = FileHost::new(&limits, &programs, None, false);
-    let mut host = DryRun::new(&mut inner, !args.dry_run);
-    let outcome = Evaluator::new(&mut host, &limits, request(args), &message).filter();
+    let mut inner = FileHost::new(&subject.limits, &programs, None, false).confined(subject.confinement.as_ref());
+    let runs_programs = !args.dry_run && may_run_programs(&subject);
+    let mut host = DryRun::new(&mut inner, runs_programs);
+    let mut request = subject.request(args.rc.as_deref(), &mut message);
+    request.assignments.extend(args.assignments.iter().map(|assignment| assignment.clone().into_bytes()));
+    request.explain = true;
+    let outcome = Evaluator::new(&mut host, &subject.limits, request, &message).filter();
     let log = String::from_utf8_lossy(host.log_text()).into_owned();
     if args.json {
         return print(&format!("{}\n", as_json(&outcome, &log)));
     }
-    let colours = io::stdout().is_terminal();
-    print(&as_text(&outcome, &log, colours))
+    print(&as_text(&outcome, &log, wants_colours()))
 }
 
-fn request(args: &ExplainArgs) -> Request {
-    let mut variables = Variables::new();
-    for name in ["HOME", "LOGNAME", "SHELL", "PATH", "TZ"] {
-        if let Some(value) = std::env::var_os(name) {
-            variables.set(name.as_bytes(), value.into_vec());
-        }
-    }
-    let mailbox = [b"/var/mail/", variables.text(b"LOGNAME")].concat();
-    variables.set(b"DEFAULT", mailbox.clone());
-    variables.set(b"ORGMAIL", mailbox);
-    let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let name = args.rc.as_ref().map_or_else(|| PathBuf::from(".procmailrc"), |rc| folder.join(rc));
-    Request {
-        variables,
-        assignments: args.assignments.iter().map(|assignment| assignment.clone().into_bytes()).collect(),
-        files: vec![RuleFile { name, base: Base::Home, optional: false }],
-        folder,
-        explain: true,
-        ..Request::default()
-    }
+/// Colours are for terminals, and for those who have not set NO_COLOR (no-color.org).
+fn wants_colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Steps with their places.
