@@ -55,10 +55,11 @@ bench-%: all
 	$(CARGO) build --release -p load
 	benches/run $*
 
-# SIGKILL at random moments under load; see tests/e2e/crash.rs.
+# SIGKILL at random moments under load, see tests/e2e/crash.rs; then ten thousand power cuts of a simulated disk.
 crash:
 	$(CARGO) build --release --workspace
 	PILLARBOX_CRASH_ROUNDS=200 PILLARBOX_CRASH_MESSAGES=20000 $(CARGO) test --release -p tests --test e2e crash -- --nocapture
+	MAILBOX_CRASHES=10000 $(CARGO) test --release -p mailbox crash -- --nocapture
 
 # Every parser of strangers' bytes, SECONDS each.
 SECONDS ?= 600

@@ -13,6 +13,12 @@ use crate::error::{At, Error, Result};
 /// Dovecot takes a lock that nobody touched for so long as left over by a crash; so do we.
 const STALE: Duration = Duration::from_secs(120);
 
+/// The clock and the time since the machine was started are read one after the other, and in steps.
+const BLUR: i64 = 100_000;
+
+/// A process that runs for `/proc` counts in these, microseconds (`USER_HZ`, proc(5)).
+const TICK: i64 = 10_000;
+
 /// Makes lock files in one Maildir.
 ///
 /// A lock file is a further name of one file under `tmp` that says who we are: giving and taking a name is cheaper than
@@ -129,17 +135,19 @@ impl Locks {
     }
 
     /// Whether the lock's owner is gone: a dead process of this machine, we in an earlier life, or nobody for two minutes.
+    /// A process that was started after the lock was made only has the number of the dead one.
     fn is_left_over(&self, lock: &Path) -> bool {
         let Ok(stat) = self.disk.stat(lock) else { return false };
-        let now = i64::try_from(self.clock.micros()).unwrap_or(i64::MAX).saturating_mul(1_000);
-        if now.saturating_sub(stat.modified.max(stat.changed)) > STALE.as_nanos() as i64 {
+        let now = i64::try_from(self.clock.micros()).unwrap_or(i64::MAX);
+        let made = stat.modified.max(stat.changed) / 1_000;
+        if now.saturating_sub(made) > STALE.as_micros() as i64 {
             return true;
         }
         let content = self.disk.open(lock, Create::Read).and_then(|file| file.read_all(300)).unwrap_or_default();
         let content = String::from_utf8_lossy(&content);
         let Some((pid, at)) = content.trim().split_once(':') else { return false };
         let Ok(pid) = pid.parse::<u32>() else { return false };
-        at == host() && (pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists())
+        at == host() && (pid == std::process::id() || age(pid).is_none_or(|age| now.saturating_sub(age) > made.saturating_add(BLUR)))
     }
 }
 
@@ -169,6 +177,21 @@ fn remove(disk: &dyn Disk, path: &Path) -> Result<()> {
 /// What Dovecot writes into its lock files too: process id and host.
 fn owner() -> String {
     format!("{}:{}", std::process::id(), host())
+}
+
+/// For how long a process runs, in microseconds; `None` if there is none. One whose age cannot be told is as old as the
+/// machine.
+fn age(pid: u32) -> Option<i64> {
+    let stat = match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(_) => String::new(),
+    };
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let up = uptime.split_once(' ').and_then(|(seconds, _)| seconds.parse::<f64>().ok()).map(|seconds| (seconds * 1e6) as i64);
+    // The second field is the name in parentheses and may have anything in it; the start is the twenty-second.
+    let started = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse::<i64>().ok());
+    Some(up.unwrap_or(i64::MAX).saturating_sub(started.unwrap_or(0).saturating_mul(TICK)))
 }
 
 fn host() -> &'static str {
@@ -229,5 +252,12 @@ mod tests {
         check(Some("4194999:elsewhere"), now(), false);
         check(Some(""), now(), false);
         check(Some("4194999:elsewhere"), later, true);
+        // As if this process had been started ten seconds after the lock was made.
+        let mut young = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let owner = format!("{}:{}", young.id(), host());
+        check(Some(&owner), now(), false);
+        check(Some(&owner), Arc::new(FixedClock::at(SystemClock.micros() + 10_000_000)), true);
+        young.kill().unwrap();
+        young.wait().unwrap();
     }
 }
