@@ -4,7 +4,7 @@ use mail::Uid;
 use maildir::delivery::path_of;
 use maildir::keywords::Keywords;
 use maildir::scan::Place;
-use maildir::uidlist::{self, Stamp};
+use maildir::uidlist::{self, Locked, Stamp, UidList};
 
 use crate::codec::{Reader, Writer};
 use crate::env::Env;
@@ -94,6 +94,10 @@ impl State {
             self.next = self.next.saturating_add(UID_GAP);
         }
         self.compare(env)?;
+        if self.stamp.is_none() {
+            let folder = self.folder.clone();
+            self.rewrite_list(env, &Locked::take(&env.locks, &folder)?, &UidList::default())?;
+        }
         if !clean {
             let modseq = self.next_modseq(env);
             if let Some(table) = &mut self.table {

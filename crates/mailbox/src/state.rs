@@ -273,7 +273,7 @@ impl State {
     ) -> Result<Uid> {
         let folder = self.folder.clone();
         let list = Locked::take(&env.locks, &folder)?;
-        let stamp = self.agree(env, &list)?;
+        let stamp = if self.is_unlisted(env)? { None } else { Some(self.agree(env, &list)?) };
         let first = self.next;
         let count = names.len() as u32;
         let next = first.checked_add(count).filter(|next| *next < Uid::MAX);
@@ -281,7 +281,10 @@ impl State {
         let done = work(self, first)?.min(names.len());
         let (count, next) = (done as u32, next - (names.len() - done) as u32);
         let lines: Vec<_> = names[..done].iter().zip(first..).map(|(name, uid)| NewLine { uid, fields: "", name }).collect();
-        self.stamp = Some(list.append(&stamp, &lines, sync)?);
+        self.stamp = Some(match stamp {
+            Some(stamp) => list.append(&stamp, &lines, sync)?,
+            None => list.rewrite(&self.list_header(next, String::new()), lines.into_iter())?,
+        });
         self.next = next;
         self.lines += count;
         if !self.unread {
@@ -289,6 +292,16 @@ impl State {
         }
         self.generation += 1;
         Ok(first)
+    }
+
+    /// Whether this is the mailbox's first opening: there is no list, and nothing is known that would have to be in one.
+    fn is_unlisted(&self, env: &Env) -> Result<bool> {
+        let unknown = !self.opened && self.stamp.is_none() && self.parked.is_empty() && self.counts().messages == 0;
+        Ok(unknown && uidlist::stamp(env.disk(), &self.folder)?.is_none())
+    }
+
+    fn list_header(&self, next: Uid, others: String) -> uidlist::Header {
+        uidlist::Header { validity: self.validity, next, guid: self.guid.clone(), others }
     }
 
     /// Brings `next` up to date if another program wrote the list, and makes the list if it is missing or damaged.
@@ -326,7 +339,7 @@ impl State {
         lines.extend(self.parked.iter().map(|(uid, parked)| (*uid, parked.name())));
         let others = old.header.as_ref().map_or("", |header| &header.others).to_owned();
         let next = lines.last_key_value().map_or(1, |(uid, _)| uid.saturating_add(1)).max(self.next);
-        let header = uidlist::Header { validity: self.validity, next, guid: self.guid.clone(), others };
+        let header = self.list_header(next, others);
         let field = |uid: &Uid| fields.get(uid).copied().unwrap_or_default();
         let written = lines.iter().map(|(uid, name)| NewLine { uid: *uid, fields: field(uid), name });
         let stamp = list.rewrite(&header, written)?;

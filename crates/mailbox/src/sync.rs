@@ -107,7 +107,9 @@ impl State {
         self.unread = false;
         self.lines = list.lines.len() as u32;
         self.stamp = stamp;
-        if header.is_none() || list.damage > 0 {
+        // A mailbox that is opened for the first time gets its list with the first lines, in one write.
+        let first = stamp.is_none() && !self.opened;
+        if (header.is_none() && !first) || list.damage > 0 {
             let folder = self.folder.clone();
             let locked = Locked::take(&env.locks, &folder)?;
             self.rewrite_list(env, &locked, &list)?;

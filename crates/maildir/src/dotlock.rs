@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use system::{Clock, Create, Disk};
 
 use crate::error::{At, Error, Result};
+use crate::validity::Reserve;
 
 /// Dovecot takes a lock that nobody touched for so long as left over by a crash; so do we.
 const STALE: Duration = Duration::from_secs(120);
@@ -33,6 +34,8 @@ pub struct Locks {
     patience: Duration,
     owner: PathBuf,
     held: Arc<Held>,
+    /// Numbers for UIDVALIDITY that are written down as given away.
+    pub(crate) reserve: Arc<Mutex<Reserve>>,
 }
 
 /// The lock files that this process holds in one Maildir.
@@ -66,7 +69,7 @@ impl Locks {
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, root: &Path, patience: Duration) -> Self {
         let owner = root.join("tmp").join(format!("{}.pillarbox.lock", std::process::id()));
-        Self { disk, clock, patience, owner, held: Arc::default() }
+        Self { disk, clock, patience, owner, held: Arc::default(), reserve: Arc::default() }
     }
 
     /// The disk that is locked.

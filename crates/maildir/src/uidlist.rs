@@ -279,7 +279,7 @@ impl<'a> Locked<'a> {
     }
 }
 
-fn stamp_of(disk: &dyn Disk, path: &Path) -> Result<Stamp> {
+pub(crate) fn stamp_of(disk: &dyn Disk, path: &Path) -> Result<Stamp> {
     let stat = disk.stat(path).at(path)?;
     Ok(Stamp { inode: stat.inode, size: stat.size, modified: stat.modified })
 }
