@@ -57,7 +57,7 @@ def compare(row, scene, pairs, seconds):
             try:
                 run = measure(row, side, seconds)
             except (Failed, OSError, ValueError, KeyError) as error:
-                failed[name] = f"{side.name}: {error}"
+                failed[name] = f"{side.name}: {error}{side.end()}"
                 say(f"  {row.key}: {failed[name]}")
                 continue
             if number:

@@ -3,7 +3,10 @@ import os
 import pathlib
 import platform
 import re
+import subprocess
+import time
 
+from .sides import free_ports
 from .tools import PROGRAMS, ROOT, load, peer, run
 
 
@@ -26,7 +29,22 @@ def limits(folder, seconds):
     """The physical limits, as the generator measures them."""
     found = load("limits", folder, "--seconds", seconds)
     found.pop("work", None)
-    return found
+    return {**found, **_null_sink(seconds)}
+
+
+def _null_sink(seconds):
+    """How fast the generator is by itself: against a server that does nothing, on the same processors."""
+    [port] = free_ports(1)
+    sink = subprocess.Popen([PROGRAMS / "load", "smtp-sink", "--listen", f"127.0.0.1:{port}", "--seconds", str(int(seconds) + 10)],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(0.3)
+        report = load("smtp", "--to", f"127.0.0.1:{port}", "--sessions", 20, "--messages", 10_000_000, "--seconds", seconds, "--per-connection", 0,
+                      "--rcpt", "a@sink.example")
+    finally:
+        sink.kill()
+        sink.wait()
+    return {"generator_messages_per_second_against_a_null_sink": report["per_second"], "generator_share_of_a_core_there": report["own_cpu_share"]}
 
 
 def _system():

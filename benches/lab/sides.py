@@ -68,6 +68,10 @@ class Side:
     def settle(self):
         settle(self.roots())
 
+    def end(self):
+        """How the server ended, if it did."""
+        return ""
+
     def drop(self):
         """Stops and removes everything."""
         self.stop()
@@ -184,6 +188,9 @@ max_connections = 2000
 max_connections_per_client = 2000
 max_message_size = "100M"
 
+[journal]
+max_size = "4G"
+
 [imap]
 max_connections = 20000
 max_connections_per_client = 20000
@@ -238,6 +245,11 @@ max_connections_per_client = 20000
             except OSError:
                 time.sleep(0.02)
         raise Failed(f"pillarbox does not start: {(self.folder / 'log').read_text()[-600:]}")
+
+    def end(self):
+        if not self.process or self.process.poll() is None:
+            return ""
+        return f"; it ended with {self.process.returncode}: {(self.folder / 'log').read_text()[-300:]}"
 
     def stop(self):
         if self.process:
