@@ -3,7 +3,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use system::{Create, Disk, Kind};
 
@@ -58,13 +59,27 @@ pub fn mailbox_name(folder: &str) -> Option<String> {
 pub struct Root {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    known: Arc<Mutex<Known>>,
 }
+
+/// The last listing. It holds as long as the root does not change, since a mailbox comes and goes with its folder there; only
+/// folders that were no mailboxes may have become some.
+#[derive(Debug, Default)]
+struct Known {
+    /// When the root was changed last, in nanoseconds since 1970.
+    modified: Option<i64>,
+    names: Vec<String>,
+    others: Vec<PathBuf>,
+}
+
+/// A folder that changed more recently may change again without a later time of change.
+const STILL: Duration = Duration::from_secs(1);
 
 impl Root {
     /// The Maildir at `path`, which need not be there yet.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
-        Self { disk, path }
+        Self { disk, path, known: Arc::default() }
     }
 
     /// Where it is.
@@ -95,6 +110,33 @@ impl Root {
     /// # Errors
     /// Those of the disk.
     pub fn list(&self) -> Result<Vec<String>> {
+        let modified = self.disk.stat(&self.path).ok().map(|stat| stat.modified).filter(|modified| is_still(*modified));
+        if let Some(names) = self.remembered(modified)? {
+            return Ok(names);
+        }
+        let (names, others) = self.read()?;
+        *self.lock() = Known { modified, names: names.clone(), others };
+        Ok(names)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last listing, if it still holds.
+    fn remembered(&self, modified: Option<i64>) -> Result<Option<Vec<String>>> {
+        let known = self.lock();
+        let same = modified.is_some() && known.modified == modified;
+        for path in known.others.iter().filter(|_| same) {
+            if is_mailbox(&*self.disk, path)? {
+                return Ok(None);
+            }
+        }
+        Ok(same.then(|| known.names.clone()))
+    }
+
+    /// Mailboxes, sorted, and folders that are none.
+    fn read(&self) -> Result<(Vec<String>, Vec<PathBuf>)> {
         let mut folders = Vec::new();
         let listed = self.disk.list(&self.path, &mut |entry| {
             if let Some(name) = entry.name.to_str().filter(|_| entry.kind != Kind::File).and_then(mailbox_name) {
@@ -102,17 +144,19 @@ impl Root {
             }
         });
         match listed {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
             other => other.at(&self.path)?,
         }
-        let mut names = Vec::with_capacity(folders.len());
+        let (mut names, mut others) = (Vec::with_capacity(folders.len()), Vec::new());
         for (name, path) in folders {
             if is_mailbox(&*self.disk, &path)? {
                 names.push(name);
+            } else {
+                others.push(path);
             }
         }
         names.sort_unstable();
-        Ok(names)
+        Ok((names, others))
     }
 
     /// Makes what is missing of a mailbox: its folder with `tmp`, `new`, `cur` and `maildirfolder`, durably.
@@ -203,6 +247,11 @@ impl Root {
     }
 }
 
+fn is_still(modified: i64) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(modified).is_ok_and(|modified| now.saturating_sub(Duration::from_nanos(modified)) > STILL)
+}
+
 fn is_mailbox(disk: &dyn Disk, folder: &Path) -> Result<bool> {
     let path = folder.join("cur");
     match disk.stat(&path) {
@@ -262,6 +311,26 @@ mod tests {
         for alien in [".", "..", "junk", ".inbox", ".a..b", ".&bad", ".DOVECOT-TRASHED", ".ü"] {
             assert_eq!(mailbox_name(alien), None, "{alien}");
         }
+    }
+
+    #[test]
+    fn a_listing_is_remembered_as_long_as_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(Arc::new(HostDisk), folder.path().to_owned());
+        let age = || std::fs::File::open(folder.path()).unwrap().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(9)).unwrap();
+        root.create("a").unwrap();
+        std::fs::create_dir(folder.path().join(".half")).unwrap();
+        age();
+        assert_eq!((root.list().unwrap(), root.list().unwrap()), (vec!["a".to_owned()], vec!["a".to_owned()]));
+        // Its last folder was missing; the root does not change.
+        std::fs::create_dir(folder.path().join(".half/cur")).unwrap();
+        assert_eq!(root.list().unwrap(), ["a", "half"]);
+        root.create("b").unwrap();
+        assert_eq!(root.list().unwrap(), ["a", "b", "half"]);
+        age();
+        assert_eq!(root.list().unwrap(), ["a", "b", "half"]);
+        root.remove("a").unwrap();
+        assert_eq!(root.list().unwrap(), ["b", "half"]);
     }
 
     #[test]
