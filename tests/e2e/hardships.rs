@@ -276,3 +276,27 @@ fn an_order_to_stop_is_obeyed_while_the_daemon_starts() {
     arrives(&mut Imap::to(instance.address("imap"), "joe"), "kept");
     instance.stop();
 }
+
+/// The most memory that a process had so far, in octets.
+fn peak(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
+#[test]
+fn a_large_message_goes_through_in_small_pieces() {
+    let size = 50 << 20;
+    let mut instance = instance();
+    instance.start();
+    deliver(&instance, HERE, &message("small", 100));
+    let mut imap = Imap::to(instance.address("imap"), "joe");
+    arrives(&mut imap, "small");
+    let before = peak(instance.daemon_number());
+    deliver(&instance, HERE, &message("large", size));
+    arrives(&mut imap, "large");
+    let read: usize = imap.ok("FETCH 2 BODY.PEEK[]").iter().map(String::len).sum();
+    assert!(read > size, "{read}");
+    let more = peak(instance.daemon_number()) - before;
+    assert!(more < size / 4, "{more} octets for a message of {size}");
+}
