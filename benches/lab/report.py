@@ -161,7 +161,7 @@ def grown(found):
     if not found:
         return []
     sizes = [str(size) for size in growth.SIZES if any(str(size) in row for row in found.values())]
-    out = ["## Cost by mailbox size", "", f"Microseconds of one operation (median), Pillarbox alone. More than {growth.BOUND} times the first is a defect.", ""]
+    out = ["## Cost by mailbox size", "", f"Microseconds of one operation (median of three rounds over all sizes), Pillarbox alone. More than {growth.BOUND} times the first is a defect.", ""]
     out += ["| work | " + " | ".join(f"{int(size):,}" for size in sizes) + " | growth |", "|---|" + "---|" * (len(sizes) + 1)]
     for work, row in found.items():
         values = [row.get(size) for size in sizes]
