@@ -34,4 +34,6 @@ pub use file_host::FileHost;
 pub use host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Purpose, Text, Unreadable};
 pub use outcome::{Delivery, Event, Origin, Outcome, Target, Tested};
 pub use program::Program;
+#[cfg(fuzzing)]
+pub use regex::reference::disagreement;
 pub use variables::Variables;

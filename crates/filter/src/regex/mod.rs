@@ -9,6 +9,8 @@ mod dfa;
 mod literal;
 mod macros;
 mod program;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod reference;
 mod split;
 mod syntax;
 

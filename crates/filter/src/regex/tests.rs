@@ -116,62 +116,11 @@ fn abbreviations_are_spelled_out() {
     assert_eq!(expand("^to_joe").0, "^to_joe");
 }
 
-/// A slow matcher to compare with: for a part of an expression and a place, all places where a match can end.
-mod reference {
-    use std::collections::BTreeSet;
-
-    use super::super::syntax::{Node, Times};
-
-    pub(super) struct Reference<'a> {
-        pub(super) text: &'a [u8],
-    }
-
-    impl Reference<'_> {
-        /// The ends of matches of `node` that begin at one of `starts`; `last` if nothing follows it.
-        pub(super) fn ends(&self, node: &Node, starts: &BTreeSet<usize>, last: bool) -> BTreeSet<usize> {
-            let consume = |matches: &dyn Fn(u8) -> bool| {
-                starts.iter().filter(|at| self.text.get(**at).is_some_and(|octet| matches(*octet))).map(|at| at + 1).collect()
-            };
-            match node {
-                Node::Empty | Node::Split => starts.clone(),
-                Node::Octet(octet) => consume(&|other| other == *octet),
-                Node::Class(class) => consume(&|other| class.contains(other)),
-                Node::Edge if last => starts.iter().filter(|at| **at + 1 == self.text.len()).map(|at| at + 1).collect(),
-                Node::Edge => starts.iter().filter(|at| **at == 0).map(|at| at + 1).collect(),
-                Node::Sequence(parts) => {
-                    let count = parts.len();
-                    parts
-                        .iter()
-                        .enumerate()
-                        .fold(starts.clone(), |starts, (place, part)| self.ends(part, &starts, last && place + 1 == count))
-                }
-                Node::Either(parts) => parts.iter().flat_map(|part| self.ends(part, starts, last)).collect(),
-                Node::Repeat(part, Times::Maybe) => self.ends(part, starts, last).union(starts).copied().collect(),
-                Node::Repeat(part, times) => {
-                    let mut all = if *times == Times::Any { starts.clone() } else { self.ends(part, starts, false) };
-                    loop {
-                        let more: BTreeSet<usize> = self.ends(part, &all, false).union(&all).copied().collect();
-                        if more == all {
-                            return all;
-                        }
-                        all = more;
-                    }
-                }
-            }
-        }
-
-        pub(super) fn matches(&self, node: &Node) -> bool {
-            let starts: BTreeSet<usize> = (0..self.text.len()).collect();
-            !self.ends(node, &starts, true).is_empty()
-        }
-    }
-}
-
 mod properties {
     use proptest::prelude::*;
 
+    use super::super::reference::{Reference, disagreement};
     use super::super::syntax::parse;
-    use super::reference::Reference;
     use super::*;
 
     fn expression() -> impl Strategy<Value = String> {
@@ -194,8 +143,13 @@ mod properties {
             let framed = framed(&text, true);
             let regex = Regex::new(expression.as_bytes(), true);
             let parsed = parse(expression.as_bytes(), true).unwrap();
-            let expected = Reference { text: &framed }.matches(&parsed.node);
+            let expected = !Reference { text: &framed }.matches(&parsed.node).is_empty();
             prop_assert_eq!(regex.find(Text(&framed)).is_some(), expected, "{} on {:?}", expression, text);
+        }
+
+        #[test]
+        fn nothing_disagrees(expression in "[ab(|)*+?.\\\\/<>^$\\[\\]]{0,24}", text in "[ab \n]{0,14}") {
+            prop_assert_eq!(disagreement(expression.as_bytes(), text.as_bytes(), false), None);
         }
 
         #[test]
@@ -213,8 +167,8 @@ mod properties {
             if let Some(Hit::Part(begin, end)) = regex.find(Text(&framed)) {
                 prop_assert!(text[..begin].to_ascii_lowercase().ends_with(&left));
                 let node = parse(format!("({right})").as_bytes(), true).unwrap().node;
-                let ends = Reference { text: &framed }.ends(&node, &[begin + 1].into(), true);
-                prop_assert!(ends.iter().any(|found| (found - 1).min(text.len()) == end), "{} {} on {:?}", left, right, text);
+                let ends = Reference { text: &framed }.ends(&node, &[(begin + 1, None)].into(), true);
+                prop_assert!(ends.iter().any(|(found, _)| (found - 1).min(text.len()) == end), "{} {} on {:?}", left, right, text);
             }
         }
     }
