@@ -2,7 +2,8 @@
 //!
 //! `FILTER_PAIRS` says how many pairs are tried (300 by default, 10,000 in `make soak`), `FILTER_SEED` where to begin. What
 //! depends on time, process numbers or names made to be unique is left out of the comparison, and so are a clone that nobody waits for and a
-//! program that does not read its input: there procmail's own result depends on which process is faster.
+//! program that does not read its input: there procmail's own result depends on which process is faster. No filter here
+//! takes the empty line behind the header away: procmail then goes on with the memory behind the message.
 
 #![allow(clippy::unwrap_used)] // All of it is a test.
 
@@ -112,7 +113,7 @@ const TARGETS: [&str; 20] = [
     "A=| sed -n 2p",
     "B=| cat >/dev/null; exit 2",
 ];
-const FILTERS: [&str; 6] = ["sed 's/needle/haystack/'", "cat", "tr a-z A-Z", "cat >/dev/null", "cat; exit 1", "grep -v '^$'"];
+const FILTERS: [&str; 6] = ["sed 's/needle/haystack/'", "cat", "tr a-z A-Z", "cat >/dev/null", "cat; exit 1", "grep -v needle"];
 const OTHERS: [&str; 16] = [
     "# c",
     "",
@@ -126,7 +127,7 @@ const OTHERS: [&str; 16] = [
     "A=1 B=2 C",
     "SENDMAILFLAGS=\"-x -y\"",
     "DEFAULT=md7/",
-    "SHELLMETAS=#",
+    "SHELLMETAS=\"&|;<>$\"",
     "EXITCODE=9",
     "}",
     "SWITCHRC=inc.rc",

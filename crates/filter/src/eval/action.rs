@@ -266,18 +266,26 @@ impl Evaluator<'_> {
         let finished = self.run_command(command, source, Purpose::Filter, Some(keep));
         self.state.written = written;
         if !self.rescue(command, &finished, flags.has(b'i'), wait, true) {
-            let old = &self.state.message;
-            let berkeley = self.request.berkeley;
-            let new = match Part::of(flags) {
-                Part::Whole => Message::new(&finished.output, berkeley),
-                Part::Header => Message::new(&[finished.output.as_slice(), old.body()].concat(), berkeley),
-                Part::Body if old.header().is_empty() => Message::new(&finished.output, berkeley),
-                Part::Body => old.with_body(&finished.output),
-            };
-            self.state.message = Arc::new(new);
-            self.candidates = Default::default();
+            self.replace(flags, &finished.output);
+        } else if source.is_empty() && !self.state.raw {
+            // Nothing is rescued with the newline that was added to it.
+            self.replace(flags, b"\n");
         }
         self.state.filter_code == 0
+    }
+
+    /// Puts another text in the place of the message, its header or its body.
+    fn replace(&mut self, flags: Flags, text: &[u8]) {
+        let old = &self.state.message;
+        let berkeley = self.request.berkeley;
+        let new = match Part::of(flags) {
+            Part::Whole => Message::new(text, berkeley),
+            Part::Header => Message::new(&[text, old.body()].concat(), berkeley),
+            Part::Body if old.header().is_empty() => Message::new(text, berkeley),
+            Part::Body => old.with_body(text),
+        };
+        self.state.message = Arc::new(new);
+        self.candidates = Default::default();
     }
 
     /// Puts what the command writes into a variable.

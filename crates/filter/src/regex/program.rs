@@ -38,7 +38,7 @@ impl Automaton {
     /// The automaton of an expression, `None` if it would need more than `limit` nodes.
     pub(crate) fn of(node: &Node, limit: usize) -> Option<Self> {
         let mut writer = Writer { steps: vec![Step::Found], limit };
-        let start = writer.write(node, FOUND)?;
+        let start = writer.write(node, FOUND, true)?;
         Some(Self { steps: writer.steps, start })
     }
 }
@@ -78,41 +78,45 @@ impl Writer {
         Place::try_from(self.steps.len() - 1).ok()
     }
 
-    /// Writes `node` so that it goes on at `next`; gives its entry.
-    fn write(&mut self, node: &Node, next: Place) -> Option<Place> {
+    /// Writes `node` so that it goes on at `next`; gives its entry. `last`: nothing follows it in the expression, not even `()`.
+    fn write(&mut self, node: &Node, next: Place, last: bool) -> Option<Place> {
         match node {
             Node::Empty => Some(next),
             Node::Octet(octet) => self.push(Step::Octet(*octet, next)),
             Node::Class(class) => self.push(Step::Class(*class, next)),
-            Node::Edge if next == FOUND => self.push(Step::Last),
+            Node::Edge if last => self.push(Step::Last),
             Node::Edge => self.push(Step::First(next)),
             Node::Split => self.push(Step::Split(next)),
-            Node::Sequence(parts) => parts.iter().rev().try_fold(next, |next, part| self.write(part, next)),
-            Node::Either(alternatives) => self.either(alternatives, next),
-            Node::Repeat(part, times) => self.repeat(part, *times, next),
+            Node::Sequence(parts) => {
+                let Some((end, before)) = parts.split_last() else { return Some(next) };
+                let end = self.write(end, next, last)?;
+                before.iter().rev().try_fold(end, |next, part| self.write(part, next, false))
+            }
+            Node::Either(alternatives) => self.either(alternatives, next, last),
+            Node::Repeat(part, times) => self.repeat(part, *times, next, last),
         }
     }
 
     /// procmail tries the alternatives in order, but an empty one that is not the last after those that follow it.
-    fn either(&mut self, alternatives: &[Node], next: Place) -> Option<Place> {
+    fn either(&mut self, alternatives: &[Node], next: Place, is_last: bool) -> Option<Place> {
         let (last, others) = alternatives.split_last()?;
-        let rest = self.write(last, next)?;
+        let rest = self.write(last, next, is_last)?;
         others.iter().rev().try_fold(rest, |rest, alternative| {
             if *alternative == Node::Empty {
                 return self.push(Step::Fork(rest, next));
             }
-            let entry = self.write(alternative, next)?;
+            let entry = self.write(alternative, next, is_last)?;
             self.push(Step::Fork(entry, rest))
         })
     }
 
-    fn repeat(&mut self, part: &Node, times: Times, next: Place) -> Option<Place> {
+    fn repeat(&mut self, part: &Node, times: Times, next: Place, last: bool) -> Option<Place> {
         if times == Times::Maybe {
-            let entry = self.write(part, next)?;
+            let entry = self.write(part, next, last)?;
             return self.push(Step::Fork(entry, next));
         }
         let fork = self.push(Step::Fork(next, next))?;
-        let entry = self.write(part, fork)?;
+        let entry = self.write(part, fork, false)?;
         let (first, second) = if times == Times::Any { (entry, next) } else { (next, entry) };
         if let Some(step) = self.steps.get_mut(fork as usize) {
             *step = Step::Fork(first, second);

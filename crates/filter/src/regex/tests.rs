@@ -45,6 +45,9 @@ fn edges() {
     check("x|a^^", "ba", "+");
     check("a*^^", "b", "+");
     check(r"()\/^^", "b", "=");
+    check("a$^^()", "a\n", "-");
+    check("a$(^^|b)", "a\n", "+");
+    check("a$(^^)", "a\n", "+");
 }
 
 #[test]
