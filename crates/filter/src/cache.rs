@@ -1,9 +1,9 @@
 //! Rule files that were read, kept until they change.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +17,9 @@ type Version = (u64, i64, i64, u64);
 /// A cache of rule files by path, inode, time and size.
 #[derive(Debug, Default)]
 pub struct Programs(Mutex<HashMap<PathBuf, (Version, Arc<Program>)>>);
+
+/// Opening a pipe does not wait for somebody who writes.
+const NO_WAITING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// Files that are kept; when there are more, all are read again.
 const KEPT: usize = 4096;
@@ -35,7 +38,8 @@ impl Programs {
     pub fn load(&self, path: &Path, limits: &config::Filter) -> Result<Option<Arc<Program>>, Unreadable> {
         let meta = fs::metadata(path)?;
         if !meta.is_file() {
-            return Err(std::io::Error::from(std::io::ErrorKind::InvalidInput).into());
+            let kind = if meta.is_dir() { ErrorKind::IsADirectory } else { ErrorKind::InvalidInput };
+            return Err(std::io::Error::from(kind).into());
         }
         if meta.len() == 0 {
             return Ok(None);
@@ -43,8 +47,12 @@ impl Programs {
         if let Some(program) = self.kept(path, version(&meta)) {
             return Ok(Some(program));
         }
-        let file = File::open(path)?;
+        // Another file may have its name by now: a pipe must not hold us up.
+        let file = OpenOptions::new().read(true).custom_flags(NO_WAITING).open(path)?;
         let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(std::io::Error::from(ErrorKind::InvalidInput).into());
+        }
         let text = read(&file, limits.max_rule_file.0)?;
         let parse_limits = ParseLimits { statements: limits.max_statements as usize };
         let program = Program::parse(&text, parse_limits).map_err(|_| Unreadable::TooLarge(limits.max_rule_file.0))?;

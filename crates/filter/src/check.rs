@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::condition::{Expression, Test};
+use crate::condition::{Condition, Expression, Subject, Test};
 use crate::delivery::split_kind;
 use crate::host::FolderKind;
 use crate::parse::ParseLimits;
@@ -129,6 +129,9 @@ impl Checker<'_> {
                 self.expression(condition.line, expression);
             }
         }
+        if let Some((line, why)) = never(recipe, &head) {
+            self.find(line, Severity::Warning, format!("this recipe can never match: {why}"));
+        }
         self.action(line, recipe, &head);
         let chained = [b'A', b'a', b'E', b'e'].into_iter().any(|letter| head.flags.has(letter));
         let ends = match &recipe.action {
@@ -191,6 +194,53 @@ impl Checker<'_> {
     }
 }
 
+/// Why a recipe can never match, if so, and the line of the condition that says it.
+fn never(recipe: &Recipe, head: &Head) -> Option<(u32, String)> {
+    let (mut largest, mut smallest) = (usize::MAX, 0);
+    let mut seen: Vec<(&[u8], bool, &Subject)> = Vec::new();
+    for line in &recipe.conditions {
+        let Condition { prefix, test, .. } = &line.condition;
+        let shown = String::from_utf8_lossy(&line.text).trim().to_owned();
+        if prefix.weight.is_some() {
+            continue;
+        }
+        match test {
+            Test::Match(expression) => {
+                let ignores_case = expression.ignores_case(head.flags.has(b'D'));
+                if !prefix.negate && expression.regex(ignores_case).never_matches() {
+                    return Some((line.line, format!("no text has \"{shown}\" in it; ^^ stands at the very beginning or end")));
+                }
+                if seen.contains(&(&expression.text, !prefix.negate, &prefix.subject)) {
+                    return Some((line.line, format!("\"{shown}\" contradicts a condition above")));
+                }
+                seen.push((&expression.text, prefix.negate, &prefix.subject));
+            }
+            Test::Size(text) if prefix.subject == Subject::Flags && !prefix.negate => {
+                let number = std::str::from_utf8(&text[1..]).ok().and_then(|digits| digits.trim().parse::<usize>().ok());
+                match (text.first(), number) {
+                    (Some(b'<'), Some(number)) => largest = largest.min(number.saturating_sub(1)),
+                    (Some(b'>'), Some(number)) => smallest = smallest.max(number.saturating_add(1)),
+                    _ => {}
+                }
+                if smallest > largest || number == Some(0) && text.starts_with(b"<") {
+                    return Some((line.line, format!("no message has such a size: \"{shown}\"")));
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut weights = recipe.conditions.iter().filter_map(|line| line.condition.prefix.weight).peekable();
+    let scored = weights.peek().is_some();
+    (scored && weights.all(|weight| weight.weight <= 0.0 && weight.exponent >= 0.0) && only_expressions(recipe))
+        .then(|| (recipe.conditions[0].line, "no condition adds to its score".to_owned()))
+}
+
+/// Whether all scored conditions look for expressions: the scores of programs and sizes are made of both numbers.
+fn only_expressions(recipe: &Recipe) -> bool {
+    let mut scored = recipe.conditions.iter().filter(|line| line.condition.prefix.weight.is_some());
+    scored.all(|line| matches!(line.condition.test, Test::Match(_)))
+}
+
 /// Whether there is a dot between letters behind an at sign that is not escaped.
 fn holds_bare_dot(expression: &[u8]) -> bool {
     let word = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
@@ -230,6 +280,15 @@ mod tests {
         check_text("}\n", &[(1, Error, "not opened")]);
         check_text(":0:\nmd/\n", &[(1, Hint, "needs no lock")]);
         check_text("A=\"x\n", &[(1, Error, "not closed")]);
+        check_text(":0\n* a^^b\nmd/\n", &[(2, Warning, "never match")]);
+        check_text(":0\n* ! a^^b\nmd/\n", &[]);
+        check_text(":0\n* ^^a\n* b^^\nmd/\n", &[]);
+        check_text(":0\n* < 100\n* > 200\nmd/\n", &[(3, Warning, "such a size")]);
+        check_text(":0\n* > 100\n* < 200\nmd/\n", &[]);
+        check_text(":0\n* ^A\n* ! ^A\nmd/\n", &[(3, Warning, "contradicts")]);
+        check_text(":0\n* ^A\n* ! B ?? ^A\nmd/\n", &[]);
+        check_text(":0\n* -1^0 a\n* -2^1 b\nmd/\n", &[(2, Warning, "adds to its score")]);
+        check_text(":0\n* -1^0 a\n* 2^1 b\nmd/\n", &[]);
         check_text("A=1\r\n", &[(1, Error, "CR LF")]);
         check_text(":0\n* a\n", &[(1, Error, "no action")]);
     }

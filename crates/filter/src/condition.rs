@@ -131,7 +131,7 @@ impl Condition {
 
 impl Test {
     fn expression(text: &[u8]) -> Self {
-        let mut text = squeeze(text);
+        let mut text = squeeze(crate::text::until_nul(text));
         let daemon = expand_macros(&mut text, LONGEST_EXPRESSION);
         Self::Match(Expression { text, daemon, compiled: Default::default() })
     }

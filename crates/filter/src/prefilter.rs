@@ -63,13 +63,15 @@ impl Prefilter {
                 let condition = &mut line.condition;
                 let Test::Match(expression) = &condition.test else { continue };
                 let ignore_case = expression.ignores_case(distinguish);
-                let required = expression.regex(ignore_case).required();
+                let regex = expression.regex(ignore_case);
+                let required = regex.required();
                 let area = match condition.prefix.subject {
                     Subject::Flags => usual,
                     Subject::Area(area) => area,
                     Subject::Variable(_) => continue,
                 };
-                if ignore_case && required.len() >= SHORTEST {
+                // One that is not valid is complained about each time.
+                if ignore_case && required.len() >= SHORTEST && !regex.invalid() {
                     let texts = &mut areas[slot(area)].texts;
                     condition.candidate = u32::try_from(texts.len()).ok();
                     texts.push(required.to_vec());

@@ -173,7 +173,11 @@ impl Host for DaemonHost<'_> {
     }
 
     fn load(&mut self, path: &Path) -> Result<Option<Arc<Program>>, Unreadable> {
-        self.files.load(path)
+        let loaded = self.files.load(path);
+        if let Err(error) = &loaded {
+            tracing::warn!(file = %path.display(), "rule file not used: it {error}");
+        }
+        loaded
     }
 
     /// A rule file may belong to root, to the owner of the home, or to the user that this daemon runs as.

@@ -157,7 +157,9 @@ impl Evaluator<'_> {
             return;
         }
         if self.state.frames.len() > self.limits.max_include_depth as usize {
-            self.notice_quoted("Includes nested too deeply, skipped", name);
+            // What procmail says when it has no descriptors left for yet another file.
+            self.notice_quoted("Couldn't read", name);
+            self.yell("Includes nested too deeply", name);
             return;
         }
         if let Ok(Some(program)) = self.open_named(name) {

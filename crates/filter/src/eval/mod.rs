@@ -19,7 +19,7 @@ pub use log::calendar;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::host::Host;
+use crate::host::{Host, Unreadable};
 use crate::message::Message;
 use crate::outcome::{Delivery, Event, Origin, Outcome};
 use crate::parse::ParseLimits;
@@ -272,6 +272,8 @@ impl<'h> Evaluator<'h> {
         }
         let program = match distrust.map_or_else(|| self.host.load(&full), |distrust| Err(distrust.into())) {
             Ok(program) => program,
+            // procmail can open it, and finds nothing in it.
+            Err(Unreadable::Io(error)) if error.kind() == std::io::ErrorKind::IsADirectory => None,
             Err(_) => {
                 if warn && !file.optional {
                     self.notice_quoted("Couldn't read", &name);

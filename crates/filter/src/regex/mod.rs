@@ -84,6 +84,11 @@ impl Regex {
         self.invalid
     }
 
+    /// Whether it can never match.
+    pub(crate) fn never_matches(&self) -> bool {
+        !self.empty && self.engine().is_none_or(|engine| engine.automaton.is_dead())
+    }
+
     /// The literal that must be in the text for a match; may be empty.
     pub(crate) fn required(&self) -> &[u8] {
         self.required.needle()

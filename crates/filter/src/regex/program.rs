@@ -44,6 +44,28 @@ impl Automaton {
 }
 
 impl Automaton {
+    /// Whether no text at all can match: a `^^` has something before it and something behind it.
+    pub(crate) fn is_dead(&self) -> bool {
+        // Reached without having consumed anything, and after that.
+        let mut seen = vec![[false; 2]; self.steps.len()];
+        let mut open = vec![(self.start, false)];
+        while let Some((place, consumed)) = open.pop() {
+            if std::mem::replace(&mut seen[place as usize][usize::from(consumed)], true) {
+                continue;
+            }
+            match &self.steps[place as usize] {
+                Step::Found | Step::Last => return false,
+                Step::Fork(first, second) => open.extend([(*first, consumed), (*second, consumed)]),
+                Step::Split(next) => open.push((*next, consumed)),
+                Step::Class(class, _) if class.ranges().is_empty() => {}
+                Step::Octet(_, next) | Step::Class(_, next) => open.push((*next, true)),
+                Step::First(next) if !consumed => open.push((*next, true)),
+                Step::First(_) => {}
+            }
+        }
+        true
+    }
+
     /// The automaton without matches at the last edge; `None` if it has none of these.
     pub(crate) fn without_last(&self) -> Option<Self> {
         if !self.steps.contains(&Step::Last) {

@@ -18,7 +18,7 @@ pub(crate) struct CheckArgs {
     /// The rule files
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// The folder that names in the files start from, to find those that do not exist
+    /// The folder that names in the files start from, to find those that do not exist [default: Maildir beside the file, if there is one]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
     /// Print JSON
@@ -38,7 +38,9 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             let _ = writeln!(io::stderr(), "mailctl: cannot read {name}");
             return ExitCode::from(NO_INPUT);
         };
-        for finding in check(&content, args.folder.as_deref(), &limits) {
+        let beside = path.with_file_name("Maildir");
+        let folder = args.folder.as_deref().or_else(|| beside.is_dir().then_some(beside.as_path()));
+        for finding in check(&content, folder, &limits) {
             worst = worst.max(Some(finding.severity));
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name}:{}: {}: {}", finding.line, severity(&finding), finding.text);
