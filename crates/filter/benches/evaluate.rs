@@ -1,15 +1,27 @@
-//! How long a rule file takes for one message of 10 KiB without programs: a user's small file, and one of 2,000 recipes.
+//! What rules cost for one message, beside procmail on the same files where that is installed.
 //!
-//! `cargo bench -p filter` prints the best of many rounds and the first one, in which the file is read.
+//! `cargo bench -p filter` prints a table: the median of many rounds, the first round (in which the file is read), and procmail's
+//! whole run, of which starting a process is a part. Nothing is delivered: the last recipe of each file is `/dev/null`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A measurement, not the program.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use filter::{Base, Evaluator, FileHost, Programs, Request, RuleFile, Variables};
 
-const SMALL: &str = "\
+/// The user's own file, without the program.
+const USER: &str = "\
+:0:
+* ^X-Spam-Status: Yes, score=([5-9]|1[0-9]|[2-9][0-9])
+.junk/
+:0
+/dev/null
+";
+
+const LISTS: &str = "\
 :0
 * ^List-Id:.*<\\/[^.>@]+
 .lists.$MATCH/
@@ -30,17 +42,25 @@ friends/
 /dev/null
 ";
 
-fn large() -> String {
-    let recipes: String = (0..2000).map(|number| format!(":0\n* ^Subject:.*word{number}x\nfolder{number}/\n")).collect();
+/// So many recipes, each of which looks for its own word.
+fn words(count: usize, flags: &str) -> String {
+    let recipes: String = (0..count).map(|number| format!(":0 {flags}\n* word{number}x\nfolder{number}/\n")).collect();
     recipes + ":0\n/dev/null\n"
 }
 
-fn message() -> String {
+/// The same with expressions that no text can rule out: each is searched by itself.
+fn without_words(count: usize) -> String {
+    let recipes: String =
+        (0..count).map(|number| format!(":0\n* [v-w]{}[x-y]\nfolder{number}/\n", "[o-p]".repeat(number % 7 + 1))).collect();
+    recipes + ":0\n/dev/null\n"
+}
+
+fn message(size: usize) -> String {
     let hops = (0..12)
         .map(|n| format!("Received: from host{n}.example.org by mx.example.net with ESMTP id {n}abcdef; Tue, 5 Mar 2019 10:11:11 +0000\n"));
     let mut message: String = hops.collect();
     message += "From: Joe Doe <joe@example.com>\nTo: ann@example.org, bob@example.org\nSubject: Hello World again\nMessage-ID: <x@y>\n\n";
-    while message.len() < 10_240 {
+    while message.len() < size {
         message += "The quick brown fox jumps over the lazy dog and goes home.\n";
     }
     message
@@ -60,14 +80,47 @@ fn round(folder: &Path, name: &str, programs: &Programs, message: &str) -> Durat
     took
 }
 
+/// A whole run of procmail; `None` if it is not installed.
+fn procmail(folder: &Path, name: &str, message: &str) -> Option<Duration> {
+    let start = Instant::now();
+    let home = format!("HOME={}", folder.display());
+    let mut command = Command::new("procmail");
+    command.arg(home).arg(folder.join(name)).current_dir(folder).stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    child.stdin.take().unwrap().write_all(message.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    Some(start.elapsed())
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e6
+}
+
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    let message = message();
     let programs = Programs::new();
-    for (name, text) in [("small", SMALL.to_owned()), ("2000 recipes", large())] {
-        std::fs::write(folder.path().join(name), text).unwrap();
-        let first = round(folder.path(), name, &programs, &message);
-        let best = (0..500).map(|_| round(folder.path(), name, &programs, &message)).min().unwrap();
-        println!("{name}: first {:.0} us, best {:.1} us", first.as_secs_f64() * 1e6, best.as_secs_f64() * 1e6);
+    let (small, large) = (message(10 << 10), message(25 << 20));
+    println!("{:<44} {:>12} {:>12} {:>14} {:>8}", "microseconds", "first", "median", "procmail", "times");
+    let rows = [
+        ("the user's file, 10 KiB", USER.to_owned(), &small, 500),
+        ("six recipes, 10 KiB", LISTS.to_owned(), &small, 500),
+        ("2,000 recipes on the header, 10 KiB", words(2000, ""), &small, 200),
+        ("2,000 recipes on the body, 10 KiB", words(2000, "B"), &small, 200),
+        ("2,000 recipes without a word, 10 KiB", without_words(2000), &small, 50),
+        ("one recipe on the body, 25 MiB", words(1, "B"), &large, 5),
+        ("100 recipes on the body, 25 MiB", words(100, "B"), &large, 5),
+        ("100 recipes on all of it, 25 MiB", words(100, "HB"), &large, 5),
+    ];
+    for (title, rules, message, rounds) in rows {
+        let name = "rules";
+        std::fs::write(folder.path().join(name), rules).unwrap();
+        let first = round(folder.path(), name, &programs, message).as_secs_f64() * 1e6;
+        let ours = median((0..rounds).map(|_| round(folder.path(), name, &programs, message)).collect());
+        let peer: Option<Vec<Duration>> = (0..rounds.min(7)).map(|_| procmail(folder.path(), name, message)).collect();
+        match peer.map(median) {
+            Some(peer) => println!("{title:<44} {first:>12.1} {ours:>12.1} {peer:>14.1} {:>7.0}x", peer / ours),
+            None => println!("{title:<44} {first:>12.1} {ours:>12.1} {:>14}", "not there"),
+        }
     }
 }
