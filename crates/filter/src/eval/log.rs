@@ -2,6 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::Evaluator;
 
 impl Evaluator<'_> {
@@ -55,31 +58,21 @@ pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Date and time as ctime(3) writes them, in UTC: `Tue Mar  5 10:11:12 2019`.
+/// Date and time as ctime(3) writes them, in the machine's time zone or that of `TZ`: `Tue Mar  5 10:11:12 2019`.
 #[must_use]
 pub fn calendar(seconds: u64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let days = seconds / 86_400;
-    // Days are counted from the first of March 0000, so that the leap day is a year's last.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12;
-    let year = year_of_era + era * 400 + u64::from(month < 2);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    let weekday = DAYS[usize::try_from(days % 7).unwrap_or(0)];
-    let month = MONTHS[usize::try_from(month).unwrap_or(0)];
-    format!("{weekday} {month} {day:>2} {hour:02}:{minute:02}:{second:02} {year}")
+    in_zone(seconds, TimeZone::system())
+}
+
+fn in_zone(seconds: u64, zone: TimeZone) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    // A time beyond the year 9999 is a clock's mistake: the last one that can be written.
+    time.unwrap_or(Timestamp::MAX).to_zoned(zone).strftime("%a %b %e %H:%M:%S %Y").to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::calendar;
+    use super::*;
 
     #[test]
     fn dates_are_written_as_ctime_does() {
@@ -89,7 +82,10 @@ mod tests {
             (1_551_780_672, "Tue Mar  5 10:11:12 2019"),
             (4_102_444_799, "Thu Dec 31 23:59:59 2099"),
         ] {
-            assert_eq!(calendar(seconds), expected);
+            assert_eq!(in_zone(seconds, TimeZone::UTC), expected);
         }
+        assert!(in_zone(u64::MAX, TimeZone::UTC).ends_with(" 9999"));
+        let summer = TimeZone::posix("NZST-12NZDT,M9.5.0,M4.1.0/3").unwrap();
+        assert_eq!(in_zone(1_551_780_672, summer), "Tue Mar  5 23:11:12 2019");
     }
 }
