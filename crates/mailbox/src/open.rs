@@ -4,7 +4,7 @@ use mail::Uid;
 use maildir::delivery::path_of;
 use maildir::keywords::Keywords;
 use maildir::scan::Place;
-use maildir::uidlist::{self, Locked, Stamp, UidList};
+use maildir::uidlist::{self, Locked, Stamp};
 
 use crate::codec::{Reader, Writer};
 use crate::env::Env;
@@ -95,8 +95,9 @@ impl State {
         }
         self.compare(env)?;
         if self.stamp.is_none() {
+            // Another program may have made the list just now.
             let folder = self.folder.clone();
-            self.rewrite_list(env, &Locked::take(&env.locks, &folder)?, &UidList::default())?;
+            self.stamp = Some(self.agree(env, &Locked::take(&env.locks, &folder)?)?);
         }
         if !clean {
             let modseq = self.next_modseq(env);
