@@ -127,8 +127,7 @@ impl Account {
     pub fn hint(&self, name: &str) {
         let known = self.lock().mailboxes.get(canonical_name(name)).cloned();
         if let Some(mailbox) = known {
-            mailbox.lock().watch.hinted = true;
-            mailbox.notify();
+            mailbox.hint();
         }
     }
 

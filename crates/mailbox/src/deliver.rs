@@ -99,9 +99,7 @@ impl Account {
             return Ok(told(state.validity, *uid, file));
         }
         let uid = state.settle(env, wanted, ready, row)?;
-        if state.tail_is_long() {
-            state.load(env)?;
-        }
+        state.shorten_tail(env);
         Ok(told(state.validity, uid, file))
     }
 

@@ -107,9 +107,7 @@ impl Mailbox {
             self.parcels.put_back(&batch[settled..]);
             let result = parcel.result();
             if let Some(result) = result {
-                if state.tail_is_long() {
-                    state.load(&self.env)?;
-                }
+                state.shorten_tail(&self.env);
                 return result;
             }
             if batch.is_empty() {

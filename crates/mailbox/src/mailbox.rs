@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -33,6 +33,8 @@ pub(crate) struct Mailbox {
     pub(crate) parcels: Parcels,
     /// As [`State::gone`], to be asked without the lock.
     gone: AtomicBool,
+    /// The folder may have changed.
+    hinted: AtomicBool,
     /// The index thread was told that there is something to save.
     queued: AtomicBool,
     used: Mutex<Instant>,
@@ -48,6 +50,11 @@ impl fmt::Debug for Mailbox {
 pub(crate) struct Guard<'a> {
     mailbox: &'a Arc<Mailbox>,
     state: Option<MutexGuard<'a, State>>,
+    before: Before,
+}
+
+/// What was so when the lock was taken.
+struct Before {
     log_end: u64,
     generation: u64,
     parked: usize,
@@ -73,9 +80,10 @@ impl DerefMut for Guard<'_> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        let news = self.log.end() != self.log_end || self.gone;
-        let changed = self.generation != self.state.as_ref().map_or(self.generation, |state| state.generation);
-        let shown = self.state.as_mut().filter(|state| state.parked.len() < self.parked || state.gone);
+        let Before { log_end, generation, parked } = self.before;
+        let news = self.log.end() != log_end || self.gone;
+        let changed = self.generation != generation;
+        let shown = self.state.as_mut().filter(|state| state.parked.len() < parked || state.gone);
         let wakers = shown.map(|state| std::mem::take(&mut state.wakers));
         if self.gone {
             self.mailbox.gone.store(true, Ordering::Release);
@@ -105,15 +113,37 @@ impl Mailbox {
             watchers: Mutex::default(),
             parcels: Parcels::default(),
             gone: AtomicBool::new(false),
+            hinted: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             used,
         })
     }
 
     pub(crate) fn lock(self: &Arc<Self>) -> Guard<'_> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (log_end, generation, parked) = (state.log.end(), state.generation, state.parked.len());
-        Guard { mailbox: self, state: Some(state), log_end, generation, parked }
+        self.guard(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, if nobody else has it.
+    fn try_lock(self: &Arc<Self>) -> Option<Guard<'_>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(self.guard(state)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(self.guard(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn guard<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) -> Guard<'a> {
+        if self.hinted.swap(false, Ordering::AcqRel) {
+            state.watch.hinted = true;
+        }
+        let before = Before { log_end: state.log.end(), generation: state.generation, parked: state.parked.len() };
+        Guard { mailbox: self, state: Some(state), before }
+    }
+
+    /// Something may have changed in the folder. Waits for nobody.
+    pub(crate) fn hint(&self) {
+        self.hinted.store(true, Ordering::Release);
+        self.notify();
     }
 
     /// Waits until a message that has come is shown: those with lower UIDs may still be on their way, for as long as the
@@ -166,34 +196,46 @@ impl Mailbox {
         notices.into_iter().for_each(|notice| notice());
     }
 
-    /// What the index is to keep now.
-    pub(crate) fn take_save(self: &Arc<Self>) -> Option<Save> {
+    /// What the index is to keep now. The index thread must never wait for a mailbox, since whoever has it may be waiting for
+    /// the index.
+    pub(crate) fn take_save(self: &Arc<Self>) -> Taken {
+        let Some(mut state) = self.try_lock() else { return Taken::Busy };
         self.queued.store(false, Ordering::Release);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.save(&self.env)
+        state.save(&self.env).map_or(Taken::Nothing, |save| Taken::Save(Box::new(save)))
     }
 
-    /// The index has what [`Mailbox::take_save`] gave, or not.
-    pub(crate) fn saved(self: &Arc<Self>, generation: u64, done: bool) {
-        let mut state = self.lock();
+    /// The index has what [`Mailbox::take_save`] gave, or not. False if the mailbox is busy, and is to be told later.
+    pub(crate) fn saved(self: &Arc<Self>, generation: u64, done: bool) -> bool {
+        let Some(mut state) = self.try_lock() else { return false };
         if !done {
             state.save_failed();
         } else if state.generation == generation && state.behind {
             state.behind = false;
             self.env.marks.set(state.slot, state.highest, false);
         }
+        true
     }
 
     /// Gives memory back if nobody has used the mailbox for a while; says whether there is none to give.
-    pub(crate) fn cool(&self) -> bool {
+    pub(crate) fn cool(self: &Arc<Self>) -> bool {
         let idle = self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.env.world.mailbox.idle_time;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut state) = self.try_lock() else { return false };
         let saved = state.slot > 0 && !state.behind && !self.queued.load(Ordering::Acquire) && !state.rebuilt;
         if idle && saved && !state.log.has_readers() && state.parked.is_empty() {
             state.unload();
         }
         state.table.is_none()
     }
+}
+
+/// An attempt to take what the index is to keep.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// Somebody has the mailbox.
+    Busy,
+    /// There is nothing to keep.
+    Nothing,
+    Save(Box<Save>),
 }
 
 /// Locks two mailboxes, which may be the same one, in an order that cannot deadlock.

@@ -20,8 +20,8 @@ use crate::vanished::Vanished;
 const FORM: u32 = 1;
 
 /// How far UIDs jump ahead after the machine went down without order: a UID that was told for a message which the disk has
-/// lost must not come again for another.
-const UID_GAP: Uid = 1_000;
+/// lost must not come again for another. More than can come between two syncs; and enough are left for many thousand power cuts.
+const UID_GAP: Uid = 250_000;
 
 /// How many messages may come before the table is needed.
 const LONGEST_TAIL: usize = 512;
@@ -161,9 +161,13 @@ impl State {
         }
     }
 
-    /// Whether so many messages came without the table that it is better loaded.
-    pub(crate) fn tail_is_long(&self) -> bool {
-        self.tail.len() >= LONGEST_TAIL
+    /// Loads the table if so many messages came without it that this is better. What came is there in any case.
+    pub(crate) fn shorten_tail(&mut self, env: &Env) {
+        if self.tail.len() >= LONGEST_TAIL
+            && let Err(error) = self.load(env)
+        {
+            tracing::warn!(mailbox = self.name, %error, "cannot load the list of messages");
+        }
     }
 
     /// What the index is to keep; `None` if there is no index.
@@ -177,7 +181,7 @@ impl State {
         }
         let pages = self.table.as_mut().map(Table::take_pages).unwrap_or_default();
         let forgotten = std::mem::take(&mut self.forgotten);
-        Some(Save { slot: self.slot, generation: self.generation, head: self.head(env), pages, all, forgotten })
+        Some(Save { name: self.name.clone(), slot: self.slot, generation: self.generation, head: self.head(env), pages, all, forgotten })
     }
 
     /// The index could not be written: the next save has everything.

@@ -332,13 +332,14 @@ impl State {
         self.load_pages(env);
         let fields: HashMap<Uid, &str> = old.lines.iter().map(|line| (line.uid, old.fields(line))).collect();
         let mut lines: BTreeMap<Uid, &[u8]> = BTreeMap::new();
-        if self.table.is_none() || old.damage > 0 {
-            lines.extend(old.lines.iter().map(|line| (line.uid, old.name(line))));
-        }
+        // Of a sound list only what another program added since it was sorted in here.
+        let from = if self.table.is_none() || old.damage > 0 { 0 } else { self.listed };
+        lines.extend(old.lines.iter().filter(|line| line.uid >= from).map(|line| (line.uid, old.name(line))));
         lines.extend(self.table.iter().flat_map(Table::names));
         lines.extend(self.parked.iter().map(|(uid, parked)| (*uid, parked.name())));
         let others = old.header.as_ref().map_or("", |header| &header.others).to_owned();
-        let next = lines.last_key_value().map_or(1, |(uid, _)| uid.saturating_add(1)).max(self.next);
+        let told = old.header.as_ref().filter(|header| header.validity == self.validity).map_or(1, |header| header.next);
+        let next = lines.last_key_value().map_or(1, |(uid, _)| uid.saturating_add(1)).max(self.next).max(told);
         let header = self.list_header(next, others);
         let field = |uid: &Uid| fields.get(uid).copied().unwrap_or_default();
         let written = lines.iter().map(|(uid, name)| NewLine { uid: *uid, fields: field(uid), name });

@@ -112,7 +112,13 @@ impl State {
         if (header.is_none() && !first) || list.damage > 0 {
             let folder = self.folder.clone();
             let locked = Locked::take(&env.locks, &folder)?;
-            self.rewrite_list(env, &locked, &list)?;
+            // It was read without the lock: another program may have been at it.
+            let (again, _) = uidlist::read(env.disk(), &folder)?.unwrap_or_default();
+            if again.header.is_some() && again.damage == 0 {
+                drop(locked);
+                return self.read_list(env, known);
+            }
+            self.rewrite_list(env, &locked, &again)?;
         }
         Ok(())
     }
@@ -277,6 +283,11 @@ impl State {
             matched[at] = true;
         }
         let unknown: Vec<usize> = (0..listing.len()).filter(|at| !matched[*at]).collect();
+        let bases: HashSet<&[u8]> = unknown.iter().map(|at| listing.at(*at).base).collect();
+        if !bases.is_empty() && table.names().any(|(_, name)| bases.contains(name)) {
+            // A message that is in `cur` has come a second time, or went back.
+            return self.compare(env);
+        }
         self.welcome(env, &listing, &unknown)?;
         self.seen.new = seen.new;
         self.plan(env, begun, seen, false);

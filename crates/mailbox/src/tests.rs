@@ -410,3 +410,45 @@ fn a_session_may_go_on_with_a_message_that_another_one_expunged() {
     one.poll(true).unwrap();
     assert_eq!(show(&one), "2:Sa");
 }
+
+#[test]
+fn the_index_waits_for_no_mailbox() {
+    let world = World::new();
+    world.deliver("a");
+    let mailbox = world.account.mailbox("INBOX").unwrap();
+    let held = mailbox.lock();
+    let (store, delay) = (world.account.env.store.clone(), world.environment.mailbox.index_delay);
+    let (done, asked) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let begun = std::time::Instant::now();
+        // Meanwhile there is something to save of the mailbox that is held.
+        while begun.elapsed() < delay * 5 {
+            assert!(store.head("INBOX").is_some());
+        }
+        done.send(()).unwrap();
+    });
+    asked.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    thread.join().unwrap();
+    drop(held);
+    world.account.flush();
+    assert!(world.account.env.store.head("INBOX").unwrap().head.is_some());
+}
+
+#[test]
+fn a_message_that_comes_twice_is_one() {
+    let world = World::new();
+    assert_eq!((world.deliver("a"), world.deliver("b")), (1, 2));
+    let mut view = world.view();
+    let name = world.files("cur")[0].clone();
+    std::fs::copy(world.maildir().join("cur").join(&name), world.maildir().join("new").join(maildir_base(&name))).unwrap();
+    world.account.hint("INBOX");
+    assert_eq!(told(&view.poll(true).unwrap()), "");
+    std::fs::write(world.maildir().join("new/1764000009.X.host"), "c").unwrap();
+    world.account.hint("INBOX");
+    assert_eq!(told(&view.poll(true).unwrap()), "=3/3");
+    assert_eq!(show(&view), "1: 2: 3:");
+}
+
+fn maildir_base(name: &str) -> &str {
+    name.split(':').next().unwrap()
+}

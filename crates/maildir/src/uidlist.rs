@@ -248,15 +248,17 @@ impl<'a> Locked<'a> {
     /// Appends lines to the file, which is in the state `stamp`; with `sync` they are durable. Gives the new state.
     ///
     /// # Errors
-    /// Those of the disk; a part of a line may then be at the end, which [`UidList::parse`] leaves out.
+    /// Those of the disk; then none of the lines is there.
     pub fn append(&self, stamp: &Stamp, lines: &[NewLine<'_>], sync: bool) -> Result<Stamp> {
         let mut text = Vec::with_capacity(lines.len() * 80);
         lines.iter().for_each(|line| line.write(&mut text));
         let file = self.disk.open(&self.path, Create::Write).at(&self.path)?;
-        file.write_at(&text, stamp.size).at(&self.path)?;
-        if sync {
-            file.sync().at(&self.path)?;
+        let written = file.write_at(&text, stamp.size).and_then(|()| if sync { file.sync() } else { Ok(()) });
+        if written.is_err() {
+            // A full disk may have taken some of the lines, and a line is the proof that its file had its place.
+            file.set_size(stamp.size).at(&self.path)?;
         }
+        written.at(&self.path)?;
         stamp_of(self.disk, &self.path)
     }
 

@@ -143,12 +143,12 @@ impl Db {
         Some(found)
     }
 
-    pub(super) fn save(&mut self, runtime: &Runtime, name: &str, save: &Save) -> Option<()> {
-        self.slots.insert(name.to_owned(), save.slot);
+    pub(super) fn save(&mut self, runtime: &Runtime, save: &Save) -> Option<()> {
+        self.slots.insert(save.name.clone(), save.slot);
         self.attempt(runtime, async |connection| {
             let mut transaction = connection.begin().await?;
             let head = sqlx::query("INSERT OR REPLACE INTO mailbox (slot, name, head) VALUES (?, ?, ?)");
-            head.bind(save.slot).bind(name).bind(&*save.head).execute(&mut *transaction).await?;
+            head.bind(save.slot).bind(&*save.name).bind(&*save.head).execute(&mut *transaction).await?;
             if save.all {
                 sqlx::query("DELETE FROM page WHERE slot = ?").bind(save.slot).execute(&mut *transaction).await?;
             }

@@ -22,6 +22,8 @@ const MOST_FACTS: usize = 4_096;
 /// What is kept of a mailbox.
 #[derive(Debug)]
 pub(crate) struct Save {
+    /// The mailbox's name.
+    pub(crate) name: String,
     pub(crate) slot: u32,
     /// The state's generation that this is.
     pub(crate) generation: u64,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,16 @@ use tokio::runtime::Runtime;
 
 use crate::index::Job;
 use crate::index::db::Db;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Taken};
 
 /// So many files stay open.
 const MOST_OPEN: usize = 8;
 
 /// How often idle mailboxes are looked for.
 const COOL_EVERY: Duration = Duration::from_secs(15);
+
+/// How long until a mailbox that is busy is asked again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// How long facts wait for company.
 const FACTS_DELAY: Duration = Duration::from_secs(2);
@@ -30,11 +33,24 @@ struct Keeper<'a> {
     files: HashMap<Arc<Path>, Db>,
     /// Mailboxes with something to save, and when; in the order of their coming.
     dirty: Vec<(Instant, Weak<Mailbox>)>,
+    /// Mailboxes that are to hear whether a generation of theirs was saved, as soon as nobody else has them.
+    unheard: Vec<(Arc<Mailbox>, u64, bool)>,
+    /// Who waits until everything is saved.
+    flushes: Vec<Flush>,
     /// Mailboxes with a table in memory.
     warm: Vec<Weak<Mailbox>>,
     cooled: Instant,
     facts_due: Option<Instant>,
     pending_facts: &'a AtomicUsize,
+}
+
+/// An order to save mailboxes at once, as far as it is not carried out yet.
+struct Flush {
+    db: Arc<Path>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    saved: bool,
+    close: bool,
+    reply: SyncSender<bool>,
 }
 
 /// Works until told to stop.
@@ -47,8 +63,8 @@ pub(super) fn run(queue: &Receiver<Job>, pending_facts: &AtomicUsize) {
         }
     };
     let now = Instant::now();
-    let (files, dirty, warm) = (HashMap::new(), Vec::new(), Vec::new());
-    let mut keeper = Keeper { runtime, files, dirty, warm, cooled: now, facts_due: None, pending_facts };
+    let (files, dirty, unheard, flushes, warm) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut keeper = Keeper { runtime, files, dirty, unheard, flushes, warm, cooled: now, facts_due: None, pending_facts };
     loop {
         match queue.recv_timeout(keeper.patience()) {
             Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -66,13 +82,18 @@ impl Keeper<'_> {
     fn patience(&self) -> Duration {
         let dirty = self.dirty.iter().map(|(due, _)| *due).min();
         let cool = if self.warm.is_empty() { None } else { Some(self.cooled + COOL_EVERY) };
-        let next = dirty.into_iter().chain(self.facts_due).chain(cool).min();
+        let again = if self.unheard.is_empty() && self.flushes.is_empty() { None } else { Some(Instant::now() + AGAIN) };
+        let next = dirty.into_iter().chain(self.facts_due).chain(cool).chain(again).min();
         next.map_or(Duration::from_secs(3600), |due| due.saturating_duration_since(Instant::now()))
     }
 
     fn housekeeping(&mut self) {
         let now = Instant::now();
+        self.unheard.retain(|(mailbox, generation, done)| !mailbox.saved(*generation, *done));
         self.save_due(Some(now));
+        for flush in std::mem::take(&mut self.flushes) {
+            self.flush(flush);
+        }
         if self.facts_due.is_some_and(|due| due <= now) {
             self.write_facts();
         }
@@ -95,7 +116,7 @@ impl Keeper<'_> {
             Job::Rename { db, from, to } => drop(self.with(&db, |db, runtime| db.rename(runtime, &from, &to))),
             Job::Delete { db, name } => drop(self.with(&db, |db, runtime| db.delete(runtime, &name))),
             Job::Dirty(mailbox, delay) => self.dirty.push((Instant::now() + delay, mailbox)),
-            Job::Flush { db, mailboxes, close, reply } => drop(reply.send(self.flush(&db, &mailboxes, close))),
+            Job::Flush { db, mailboxes, close, reply } => self.flush(Flush { db, mailboxes, saved: true, close, reply }),
             Job::Stop => {}
         }
     }
@@ -133,34 +154,52 @@ impl Keeper<'_> {
         self.dirty = waiting;
         let ready: Vec<(Instant, Weak<Mailbox>)> = ready;
         for mailbox in ready.iter().filter_map(|(_, mailbox)| mailbox.upgrade()) {
-            self.save(&mailbox);
+            if self.save(&mailbox).is_none() {
+                self.dirty.push((Instant::now() + AGAIN, Arc::downgrade(&mailbox)));
+            }
         }
     }
 
-    fn save(&mut self, mailbox: &Arc<Mailbox>) -> bool {
-        let Some(save) = mailbox.take_save() else { return true };
+    /// Whether all of it is kept; `None` if the mailbox is busy.
+    fn save(&mut self, mailbox: &Arc<Mailbox>) -> Option<bool> {
+        let save = match mailbox.take_save() {
+            Taken::Busy => return None,
+            Taken::Nothing => return Some(true),
+            Taken::Save(save) => save,
+        };
         let path = mailbox.env.store.path();
-        let name = mailbox.lock().name.clone();
-        let done = self.with(&path, |db, runtime| db.save(runtime, &name, &save)).is_some();
-        mailbox.saved(save.generation, done);
+        let done = self.with(&path, |db, runtime| db.save(runtime, &save)).is_some();
+        if !mailbox.saved(save.generation, done) {
+            self.unheard.push((Arc::clone(mailbox), save.generation, done));
+        }
         if !self.warm.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(mailbox))) {
             self.warm.push(Arc::downgrade(mailbox));
         }
-        done
+        Some(done)
     }
 
-    fn flush(&mut self, path: &Arc<Path>, mailboxes: &[Arc<Mailbox>], close: bool) -> bool {
-        let mut saved = true;
-        for mailbox in mailboxes {
-            saved &= self.save(mailbox);
+    /// Saves the mailboxes; those that are busy, once more in a moment.
+    fn flush(&mut self, mut flush: Flush) {
+        let mut busy = Vec::new();
+        for mailbox in std::mem::take(&mut flush.mailboxes) {
+            match self.save(&mailbox) {
+                Some(done) => flush.saved &= done,
+                None => busy.push(mailbox),
+            }
         }
         self.write_facts();
-        if close {
-            saved &= self.with(path, |db, runtime| db.checkpoint(runtime)).is_some();
-            if let Some(mut db) = self.files.remove(path) {
+        if !busy.is_empty() {
+            flush.mailboxes = busy;
+            self.flushes.push(flush);
+            return;
+        }
+        if flush.close {
+            flush.saved &= self.with(&flush.db, |db, runtime| db.checkpoint(runtime)).is_some();
+            if let Some(mut db) = self.files.remove(&flush.db) {
                 db.close(&self.runtime);
             }
         }
-        saved
+        // Whoever asked and went away does not want the answer.
+        let _ = flush.reply.send(flush.saved);
     }
 }
