@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mail::Secret;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::account::{Account, Accounts};
 use crate::guard::Guard;
@@ -48,6 +48,16 @@ pub struct Authenticator {
     key: [u8; 32],
 }
 
+/// The slow comparison.
+async fn compare(stored: String, password: Secret) -> bool {
+    let compare = move || {
+        let fits = password.expose().len() <= LONGEST_PASSWORD;
+        let matched = stored.parse::<PasswordHash>().is_ok_and(|hash| hash.matches(&password));
+        matched && fits
+    };
+    tokio::task::spawn_blocking(compare).await.unwrap_or(false)
+}
+
 impl Authenticator {
     /// An authenticator for these accounts.
     ///
@@ -81,36 +91,46 @@ impl Authenticator {
         if let Some(account) = account.as_ref().filter(|account| !account.disabled && self.remembers(&memory, now)) {
             return Outcome::Granted(account.clone());
         }
-        if let Some(after) = self.guard().delay(name, address, now) {
+        // As accounts are found: in any case of letters.
+        let name = name.to_ascii_lowercase();
+        if let Some(after) = self.guard().delay(&name, address, now) {
             return Outcome::TryLater { after };
         }
-        let guess = u64::from_le_bytes([memory[0], memory[1], memory[2], memory[3], memory[4], memory[5], memory[6], memory[7]]);
-        let Some(matched) = self.compare(stored.to_owned(), password).await else {
-            return Outcome::TryLater { after: Duration::from_secs(1) };
-        };
+        let Some((_place, _turn)) = self.turn().await else { return Outcome::TryLater { after: Duration::from_secs(1) } };
+        // Others of them may have been wrong meanwhile.
+        if let Some(after) = self.guard().delay(&name, address, now) {
+            return Outcome::TryLater { after };
+        }
+        let guess = self.guess(&name, &password);
+        let matched = compare(stored.to_owned(), password).await;
         match account {
             Some(account) if matched && !account.disabled => {
-                self.guard().succeeded(name, address);
+                self.guard().succeeded(&name, address);
                 self.remember(memory, now);
                 Outcome::Granted(account)
             }
             _ => {
-                self.guard().failed(name, address, guess, now);
+                self.guard().failed(&name, address, guess, now);
                 Outcome::Refused
             }
         }
     }
 
-    /// Runs the slow comparison when its turn comes; `None` if too many wait already.
-    async fn compare(&self, stored: String, password: Secret) -> Option<bool> {
-        let _place = self.waiting.try_acquire().ok()?;
-        let _turn = self.turns.acquire().await.ok()?;
-        let compare = move || {
-            let fits = password.expose().len() <= LONGEST_PASSWORD;
-            let matched = stored.parse::<PasswordHash>().is_ok_and(|hash| hash.matches(&password));
-            matched && fits
-        };
-        Some(tokio::task::spawn_blocking(compare).await.unwrap_or(false))
+    /// Waits for the turn to compare; `None` if too many wait already.
+    async fn turn(&self) -> Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
+        let place = self.waiting.try_acquire().ok()?;
+        Some((place, self.turns.acquire().await.ok()?))
+    }
+
+    /// Tells wrong passwords apart, the same for names that are known and that are not.
+    fn guess(&self, name: &str, password: &Secret) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(self.key);
+        hash.update(name.as_bytes());
+        hash.update([0]);
+        hash.update(password.expose());
+        let octets = <[u8; 32]>::from(hash.finalize());
+        octets.iter().take(8).fold(0, |number, octet| number << 8 | u64::from(*octet))
     }
 
     /// The stored hash is part of it, so a changed password is forgotten at once.
@@ -187,5 +207,41 @@ mod tests {
             assert!(matches!(authenticator.check("joe", Secret::new(guess), HERE, now).await, Outcome::Refused));
         }
         assert!(matches!(authenticator.check("joe", Secret::new("5"), HERE, now).await, Outcome::TryLater { .. }));
+    }
+    #[tokio::test]
+    async fn names_in_any_case_and_unknown_ones_cost_guesses_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let authenticator = authenticator(folder.path()).await;
+        let now = Instant::now();
+        for name in ["joe", "Joe", "jOe", "JOE"] {
+            assert!(matches!(authenticator.check(name, Secret::new(name), HERE, now).await, Outcome::Refused));
+        }
+        assert!(matches!(authenticator.check("joe", Secret::new("5"), HERE, now).await, Outcome::TryLater { .. }));
+        let there = IpAddr::from([192, 0, 2, 9]);
+        let free = config::Auth::default().free_network_guesses;
+        for number in 0..=free {
+            let name = if number == 0 { "joe".to_owned() } else { format!("nobody{number}") };
+            assert!(matches!(authenticator.check(&name, Secret::new("same"), there, now).await, Outcome::Refused), "{name}");
+        }
+        assert!(matches!(authenticator.check("another", Secret::new("same"), there, now).await, Outcome::TryLater { .. }));
+    }
+
+    #[tokio::test]
+    async fn guesses_at_the_same_time_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let authenticator = std::sync::Arc::new(authenticator(folder.path()).await);
+        let now = Instant::now();
+        let tries: Vec<_> = (0..24)
+            .map(|number| {
+                let authenticator = authenticator.clone();
+                tokio::spawn(async move { authenticator.check("joe", Secret::new(format!("{number}")), HERE, now).await })
+            })
+            .collect();
+        let mut checked = 0;
+        for outcome in tries {
+            checked += u32::from(matches!(outcome.await.unwrap(), Outcome::Refused));
+        }
+        let settings = config::Auth::default();
+        assert!(checked <= settings.free_guesses + 1 + settings.concurrent_checks as u32, "{checked}");
     }
 }
