@@ -15,6 +15,8 @@ section! {
         pub max_append_messages: u32 = 1_000,
         /// How deep the conditions of a SEARCH may be nested.
         pub max_search_depth: u32 = 100,
+        /// How many conditions a SEARCH may have.
+        pub max_search_keys: u32 = 1_000,
         /// Malformed commands in a row, after which the connection is closed.
         pub max_errors: u32 = 20,
         /// Failed log-ins in one session.

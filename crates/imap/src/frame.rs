@@ -86,6 +86,11 @@ impl Input {
         (self.line, self.seen) = (literal.end.saturating_add(size), 0);
     }
 
+    /// How many octets the command has before its present line; literals among them that were approved may still be coming in.
+    pub(crate) fn line_start(&self) -> u64 {
+        self.line as u64
+    }
+
     /// The length of the line that begins behind the last literal, its end included.
     fn next_line(&mut self) -> Option<usize> {
         let line = self.front().get(self.line..)?;

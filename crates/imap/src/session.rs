@@ -349,7 +349,7 @@ impl Session {
             Framed::TooLong => {
                 let reply = begin(&mut self.core, self.input.front()).err();
                 let reply = reply.unwrap_or_else(|| Reply::bad("Command too long").code("TOOBIG"));
-                self.task = Some(Box::new(Swallow::line(reply)));
+                self.task = Some(Box::new(Swallow::literal(self.input.line_start(), reply)));
             }
         }
         true

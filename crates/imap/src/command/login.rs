@@ -30,8 +30,14 @@ pub(crate) fn check_privacy(core: &Core) -> Result<(), Reply> {
     Err(Reply::no("Encryption is needed before logging in.").code("PRIVACYREQUIRED"))
 }
 
+/// The longest name, in octets, as for SASL.
+const LONGEST_NAME: usize = 255;
+
 /// A name as text. One that is no UTF-8 is nobody's.
 pub(crate) fn text(name: &[u8]) -> Result<String, Reply> {
+    if name.len() > LONGEST_NAME {
+        return Err(Reply::bad("Name too long."));
+    }
     std::str::from_utf8(name).map(str::to_owned).map_err(|_| refused(LoginRefused::Credentials))
 }
 

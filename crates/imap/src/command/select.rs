@@ -132,7 +132,8 @@ fn resynchronize(core: &mut Core, known: &Known, reply: Reply) -> Outcome {
         out.set(&vanished);
         out.end();
     }
-    let changed: UidSet = open.view.search(&search::Key::ModSeq(known.modseq.saturating_add(1)))?.into_iter().collect();
+    let changed = open.view.search(&search::Key::ModSeq(known.modseq.saturating_add(1)))?;
+    let changed: UidSet = changed.into_iter().filter(|uid| uids.as_ref().is_none_or(|uids| uids.contains(*uid))).collect();
     let sequence = positions(&changed, open.view.uids());
     Ok(Next::Task(Box::new(Fetch::new(vec![Item::Uid, Item::Flags, Item::ModSeq], &sequence, reply))))
 }

@@ -21,14 +21,9 @@ pub(crate) struct Swallow {
 }
 
 impl Swallow {
-    /// Forgets a literal of `size` octets and what follows it.
+    /// Forgets `size` octets, the rest of the line behind them, and what follows it.
     pub(crate) fn literal(size: u64, reply: Reply) -> Self {
         Self { left: size, tail: Vec::new(), reply }
-    }
-
-    /// Forgets the rest of a line and what follows it.
-    pub(crate) fn line(reply: Reply) -> Self {
-        Self::literal(0, reply)
     }
 }
 

@@ -19,6 +19,39 @@ fn long_commands_cost_only_themselves() {
 }
 
 #[test]
+fn the_literals_of_a_long_command_are_no_commands() {
+    let mut dialogue = Dialogue::within("INBOX");
+    dialogue.run("C: a SEARCH SUBJECT {24}\nS: + OK");
+    let account = dialogue.account.clone();
+    let client = dialogue.client(1);
+    let long = "x".repeat(200_000);
+    for piece in format!("1\r\nevil CREATE pwned\r\nbc SUBJECT {long}\r\nb NOOP\r\n").as_bytes().chunks(5_000) {
+        client.send(piece, &account);
+    }
+    dialogue.run("S: a BAD [TOOBIG] Command too long\nS: b OK NOOP completed.");
+}
+
+#[test]
+fn one_message_asked_for_a_thousand_times_waits_for_its_reader() {
+    let mut dialogue = Dialogue::within("INBOX");
+    let account = dialogue.account.clone();
+    let client = dialogue.client(1);
+    let items = vec!["BODY.PEEK[]"; 3_000].join(" ");
+    client.send(format!("a APPEND INBOX {{60000+}}\r\n{}\r\nb NOOP\r\n", "x".repeat(60_000)).as_bytes(), &account);
+    client.take();
+    client.send(format!("c FETCH 1 ({items})\r\n").as_bytes(), &account);
+    let said = client.take();
+    assert!(said.len() > 3_000 * 60_000 && said.ends_with(b"c OK Fetch completed.\r\n"));
+    assert!(client.most < 200_000, "{}", client.most);
+}
+
+#[test]
+fn conditions_have_a_limit() {
+    let keys = "1:* ".repeat(2_000);
+    Dialogue::within("INBOX").run(&format!("C: a SEARCH {keys}ALL\nS: a BAD Too many conditions"));
+}
+
+#[test]
 fn literals_of_commands_that_are_refused_anyway() {
     fresh(
         r#"

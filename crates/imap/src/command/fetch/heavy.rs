@@ -127,6 +127,9 @@ impl Message {
                 self.stream = None;
             }
             let Some(item) = fetch.items.get(self.next) else { break };
+            if self.begun && out.bytes().len() >= limit {
+                return Ok(false);
+            }
             self.next += 1;
             let before = out.bytes().len();
             if self.begun {

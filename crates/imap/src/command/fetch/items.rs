@@ -63,7 +63,16 @@ impl Item {
 /// One item, a macro, or a list of items.
 pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parse<Vec<Item>> {
     if cursor.peek() == Some(b'(') {
-        let items = cursor.list(item)?;
+        let mut items = cursor.list(item)?;
+        // One answer to a question is enough. Of the others, what is written is looked at after each.
+        let mut asked: Vec<Item> = Vec::new();
+        items.retain(|item| {
+            let again = item.need() == Need::Nothing && asked.contains(item);
+            if !again && item.need() == Need::Nothing {
+                asked.push(item.clone());
+            }
+            !again
+        });
         return if items.is_empty() { Err(Syntax("Missing FETCH items")) } else { Ok(items) };
     }
     let fast = [Item::Flags, Item::InternalDate, Item::Size];

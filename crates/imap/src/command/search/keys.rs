@@ -10,19 +10,26 @@ use crate::parse::{Cursor, Parse, Syntax};
 use crate::reply::Reply;
 use crate::sequence::{Numbers, uids_at};
 
+/// Ranges that the sets of one command may come to, 8 MiB: a few of a large mailbox with many gaps.
+const MOST_RANGES: usize = 1 << 20;
+
 /// Reads conditions.
 pub(super) struct Keys<'a> {
     open: &'a Open,
     charset: Vec<u8>,
     depth: u32,
+    /// So many more conditions may come.
+    left: u32,
+    /// Ranges of the sets so far.
+    ranges: usize,
     /// One of them was MODSEQ.
     pub(super) modseq: bool,
 }
 
 impl<'a> Keys<'a> {
-    /// For the messages of this view, nested at most so deep.
-    pub(super) fn new(open: &'a Open, depth: u32) -> Self {
-        Self { open, charset: b"UTF-8".to_vec(), depth, modseq: false }
+    /// For the messages of this view, nested at most so deep, and at most so many.
+    pub(super) fn new(open: &'a Open, depth: u32, most: u32) -> Self {
+        Self { open, charset: b"UTF-8".to_vec(), depth, left: most, ranges: 0, modseq: false }
     }
 
     /// `[CHARSET name SP] key *(SP key)`, to the end of the command; `name SP key ...` if `charset_first`.
@@ -59,11 +66,13 @@ impl<'a> Keys<'a> {
 
     /// One condition.
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Parse<Key> {
+        self.left = self.left.checked_sub(1).ok_or(Syntax("Too many conditions"))?;
         match cursor.peek() {
             Some(b'(') => self.nested(Self::group, cursor),
             Some(b'0'..=b'9' | b'*' | b'$') => {
                 let sequence = Numbers::parse(cursor)?.sequence_within(self.open.view.uids(), &self.open.saved);
-                Ok(Key::Uids(uids_at(&sequence, self.open.view.uids()).into_iter().collect()))
+                let uids: UidSet = uids_at(&sequence, self.open.view.uids()).into_iter().collect();
+                self.set(uids)
             }
             _ => {
                 let word = cursor.word()?.to_ascii_uppercase();
@@ -71,6 +80,11 @@ impl<'a> Keys<'a> {
                 simple.map_or_else(|| self.named(&word, cursor), Ok)
             }
         }
+    }
+
+    fn set(&mut self, uids: UidSet) -> Parse<Key> {
+        self.ranges = self.ranges.saturating_add(uids.ranges().len());
+        if self.ranges > MOST_RANGES { Err(Syntax("Too many messages are named one by one")) } else { Ok(Key::Uids(uids)) }
     }
 
     /// Goes one level down.
@@ -156,7 +170,8 @@ impl<'a> Keys<'a> {
             b"SMALLER" => Key::Smaller(cursor.number()?),
             b"UID" => {
                 let uids = self.open.view.uids();
-                Key::Uids(Numbers::parse(cursor)?.uid_set(uids, &self.open.saved, 0))
+                let uids = Numbers::parse(cursor)?.uid_set(uids, &self.open.saved, 0);
+                self.set(uids)?
             }
             b"KEYWORD" => Key::Keyword(keyword(cursor)?),
             b"UNKEYWORD" => not(Key::Keyword(keyword(cursor)?)),

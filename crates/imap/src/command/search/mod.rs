@@ -43,9 +43,9 @@ pub(crate) fn search(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
 /// Reads the conditions up to the command's end and looks for messages. `charset_first` says that they begin with the name
 /// of the charset alone, as in SORT.
 pub(super) fn condition(core: &mut Core, cursor: &mut Cursor<'_>, wanted: Option<Return>, charset_first: bool) -> Result<Found, Reply> {
-    let depth = core.settings.limits.max_search_depth;
+    let (depth, most) = (core.settings.limits.max_search_depth, core.settings.limits.max_search_keys);
     let open = core.open()?;
-    let mut keys = keys::Keys::new(open, depth);
+    let mut keys = keys::Keys::new(open, depth, most);
     let parsed = keys.parse(cursor, charset_first);
     let modseq = keys.modseq;
     let found = parsed.and_then(|key| Ok(open.view.search(&key)?));
