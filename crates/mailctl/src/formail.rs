@@ -83,6 +83,9 @@ fn edit_all(options: &Options, split: &Split, mailbox: &[u8]) -> u8 {
         if edited.duplicate {
             continue;
         }
+        if edited.no_address {
+            code = NO_USER;
+        }
         let name = start.map(|start| format!("{:0width$}", start + number)).unwrap_or_else(|| first.clone());
         let done = if split.program.is_empty() { write(&edited.text).map(|()| 0) } else { hand_over(&split.program, &name, &edited.text) };
         match done {

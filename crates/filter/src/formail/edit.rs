@@ -29,7 +29,11 @@ impl Options {
         if self.tidy {
             fields.retain_mut(Field::tidy);
         }
-        let sender = address(&fields, self.trusted());
+        // What will be gone or have another name tells no sender.
+        let gone = || self.replace.iter().chain(self.rename.iter().map(|(old, _)| old)).filter(|text| key(text) != FROM);
+        let replaced = |field: &Field| !self.reply && gone().any(|text| field.is(key(text)));
+        let naming: Vec<Field> = fields.iter().filter(|field| !replaced(field)).cloned().collect();
+        let sender = address(&naming, self.trusted());
         let mut edited = Edited { no_address: self.reply && sender.is_none(), ..Edited::default() };
         if let Some((longest, path)) = &self.cache {
             let key = if self.reply { sender.clone() } else { message_id(&fields) };
@@ -59,7 +63,7 @@ impl Options {
 
     fn trusted(&self) -> Trust {
         let resent = self.add_missing.iter().any(|text| text.eq_ignore_ascii_case(b"Resent-"));
-        match (self.trust, resent) {
+        match (self.trust && self.reply, resent) {
             (true, true) => Trust::Resent,
             (true, false) => Trust::Writer,
             (false, _) => Trust::Envelope,
@@ -95,6 +99,9 @@ impl Options {
     /// The header with a `From ` line in front.
     fn with_from_line(&self, mut fields: Vec<Field>, sender: Option<Vec<u8>>, now: u64) -> Vec<Field> {
         let renewed = self.replace.iter().any(|text| text == FROM) && self.add_missing.iter().any(|text| text == FROM);
+        if !renewed && self.rename_old.iter().any(|text| key(text) == FROM) {
+            return fields;
+        }
         if renewed {
             fields.retain(|field| !field.text.starts_with(FROM));
         } else if self.force || fields.first().is_some_and(|field| field.text.starts_with(FROM)) {

@@ -39,25 +39,25 @@ impl Field {
         if self.text.starts_with(FROM) {
             return true;
         }
-        let colon = self.name - 1;
-        let blanks = self.text[..colon].iter().rev().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
-        self.text.drain(colon - blanks..colon);
-        self.name -= blanks;
         if !matches!(self.value().first(), Some(b' ' | b'\t')) {
             self.text.insert(self.name, b' ');
         }
         self.value().len() > 2
     }
 
-    /// Whether the field is meant by a name or the beginning of one.
+    /// Whether the field is meant by a name with its colon, or the beginning of one. `From:` does not mean the `From ` line.
     pub(super) fn is(&self, wanted: &[u8]) -> bool {
-        let wanted = wanted.strip_suffix(b":").map_or(wanted, |bare| if self.bare().len() == bare.len() { bare } else { wanted });
         self.text.get(..wanted.len()).is_some_and(|own| wanted.len() <= self.name && own.eq_ignore_ascii_case(wanted))
     }
 
-    /// The name without colon and the blanks before it.
-    fn bare(&self) -> &[u8] {
-        self.name().strip_suffix(b":").unwrap_or(self.name()).trim_ascii_end()
+    /// Takes away blanks between the name and its colon.
+    fn close_up(&mut self) {
+        let colon = self.name - 1;
+        if self.text.get(colon) == Some(&b':') {
+            let blanks = self.text[..colon].iter().rev().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
+            self.text.drain(colon - blanks..colon);
+            self.name -= blanks;
+        }
     }
 }
 
@@ -111,7 +111,9 @@ impl<'a> Lines<'a> {
                 self.next();
             }
             end_line(&mut text);
-            fields.push(Field { text, name });
+            let mut field = Field { text, name };
+            field.close_up();
+            fields.push(field);
         }
         fields
     }

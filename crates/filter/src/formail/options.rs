@@ -15,6 +15,8 @@ pub struct Split {
     pub digest: bool,
     /// How many fields in a row make a header (`-m`).
     pub least_fields: usize,
+    /// How many programs may run at a time was said (`-n`).
+    pub parallel: bool,
     /// Messages that are passed over (`+n`).
     pub skip: usize,
     /// The most messages that are taken (`-n`).
@@ -124,7 +126,7 @@ impl Options {
 
     fn checked(self, unused: &Split) -> Result<Self, String> {
         let extracts = !self.extract.is_empty() || !self.extract_whole.is_empty();
-        let only_split = unused.anywhere || unused.digest || unused.least_fields > 0;
+        let only_split = unused.anywhere || unused.digest || unused.parallel || unused.least_fields > 0;
         let pointless_keep = self.keep_body && !self.reply && !extracts;
         if only_split || pointless_keep || (extracts && self.summary.is_some()) {
             return Err(USAGE.to_owned());
@@ -151,7 +153,10 @@ impl Options {
                 b'q' if rest.first() == Some(&b'-') => return Ok(false),
                 b'q' => {}
                 // Programs are run one after the other in any case.
-                b'n' => return Ok(false),
+                b'n' => {
+                    split.parallel = true;
+                    return Ok(false);
+                }
                 b's' => return Ok(true),
                 _ => {
                     self.valued(*letter, rest, arguments, split)?;
@@ -166,6 +171,11 @@ impl Options {
     fn valued(&mut self, letter: u8, rest: &[u8], arguments: &mut Arguments<'_>, split: &mut Split) -> Result<(), String> {
         let mut next = || arguments.next().ok_or_else(|| USAGE.to_owned());
         let value = if rest.is_empty() { next()? } else { rest.to_vec() };
+        match letter {
+            b'a' | b'A' => named(&value, is_prefix_of_resent(&value))?,
+            b'x' | b'X' | b'i' | b'I' | b'u' | b'U' => named(&value, true)?,
+            _ => {}
+        }
         match letter {
             b'p' => self.quote = value,
             b'l' => self.summary = Some(value),
@@ -182,8 +192,8 @@ impl Options {
             b'R' => {
                 let old = value;
                 let new = next()?;
-                if name_length(&new).is_none() {
-                    return Err(format!("formail: Invalid field-name: \"{}\"\n{USAGE}", String::from_utf8_lossy(&new)));
+                for name in [&old, &new] {
+                    named(name, true)?;
                 }
                 self.rename.push((old, new));
             }
@@ -191,6 +201,20 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// Demands a field's name; with `bare`, one without a colon will do.
+fn named(text: &[u8], bare: bool) -> Result<(), String> {
+    let plain = |text: &[u8]| !text.iter().any(|octet| octet.is_ascii_control() || matches!(octet, b' ' | b':'));
+    if name_length(text).is_some() || (bare && plain(text)) {
+        return Ok(());
+    }
+    Err(format!("formail: Invalid field-name: \"{}\"\n{USAGE}", String::from_utf8_lossy(text)))
+}
+
+/// `-a Resent-` chooses which fields name the sender.
+fn is_prefix_of_resent(text: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(b"Resent-")
 }
 
 fn to_os(octets: Vec<u8>) -> std::ffi::OsString {

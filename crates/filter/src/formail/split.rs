@@ -30,6 +30,9 @@ impl Split {
     pub fn messages<'a>(&self, mailbox: &'a [u8]) -> Vec<&'a [u8]> {
         let start = mailbox.iter().take_while(|octet| **octet == b'\n').count();
         let text = &mailbox[start..];
+        if text.is_empty() {
+            return Vec::new();
+        }
         let mut starts = vec![0];
         let mut lines = Lines::new(text);
         lines.header();

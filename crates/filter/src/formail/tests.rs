@@ -37,6 +37,39 @@ fn fields_are_added_replaced_and_renamed() {
 }
 
 #[test]
+fn a_name_with_a_colon_does_not_mean_the_from_line() {
+    let message = "From a@b Tue Mar  5\nFrom: c\nTo :d\n\n";
+    check(&["-x", "From:"], message, " c\n");
+    check(&["-X", "From"], message, "From a@b Tue Mar  5\nFrom: c\n");
+    check(&["-c"], message, "From a@b Tue Mar  5\nFrom: c\nTo:d\n\n");
+}
+
+#[test]
+fn what_is_replaced_names_no_sender() {
+    let from = "From foo@bar  Tue Mar  5 10:11:12 2019\n";
+    check(&["-I", "From: x"], "From: a@b.c\n\n", &format!("{from}From: x\n\n"));
+    check(&["-R", "From:", "X-From:"], "From: a@b.c\n\n", &format!("{from}X-From: a@b.c\n\n"));
+    check(&["-i", "From  z@z"], "A: b\n\n", "A: b\nFrom  z@z\n\n");
+    check(
+        &["-t"],
+        "Sender: s@x.y\nReturn-Path: <r@x.y>\n\n",
+        "From r@x.y  Tue Mar  5 10:11:12 2019\nSender: s@x.y\nReturn-Path: <r@x.y>\n\n",
+    );
+}
+
+#[test]
+fn wrong_command_lines_are_refused() {
+    let read = |arguments: &[&str]| Options::read(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
+    for arguments in [&["-A", "Foo"][..], &["-I", "bad name"], &["-x", "a b"], &["-n"], &["-k"], &["-R", "a b", "c"]] {
+        assert!(read(arguments).is_err(), "{arguments:?}");
+    }
+    for arguments in [&["-I", "Foo"][..], &["-R", "Subject", "X-S"], &["-a", "Resent-"], &["-x", "Sub"], &["-n", "-s"]] {
+        assert!(read(arguments).is_ok(), "{arguments:?}");
+    }
+    assert!(Split::default().messages(b"\n").is_empty());
+}
+
+#[test]
 fn fields_are_extracted() {
     let message = "Subject: a\n  b\nSubject: c\nX-S: d\n\nx\n";
     check(&["-x", "Subject:", "-X", "X-"], message, " a\n  b\n c\nX-S: d\n");
