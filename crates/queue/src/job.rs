@@ -22,9 +22,10 @@ pub struct Job {
     place: Place,
     /// How often it was tried before.
     pub tries: u32,
-    /// It may have been delivered before a crash: the worker has to look before doing it again.
+    /// It may have been delivered before a crash, or a worker had it before and may have placed a part of what the rules want:
+    /// the worker has to look before doing it again.
     pub doubtful: bool,
-    /// What [`Job::note`] was given before the crash, as far as the journal has it.
+    /// What [`Job::note`] was given before, as far as the journal has it.
     pub told: Vec<Vec<u8>>,
     ended: bool,
 }
@@ -44,16 +45,19 @@ impl Job {
     pub(crate) fn new(queue: Queue, message: &Message, number: u32) -> Self {
         let tries = message.tries.get(number as usize).copied().unwrap_or(0);
         let told = message.told.iter().filter(|(of, _)| *of == number).map(|(_, note)| note.clone()).collect();
-        let (envelope, place, doubtful) = (message.envelope.clone(), message.place.clone(), message.doubtful);
+        let doubtful = message.doubtful || message.begun.contains(&number);
+        let (envelope, place) = (message.envelope.clone(), message.place.clone());
         Self { queue, envelope, number, place, tries, doubtful, told, ended: false }
     }
 
-    /// Notes in the journal what somebody may be told from now on, such as the UID that the message got: after a power cut the
-    /// next worker has it in [`Job::told`]. A message that is in a file of its own has no such notes.
+    /// Notes what somebody may be told from now on, such as the UID that the message got: the next worker has it in
+    /// [`Job::told`]. The journal keeps it over a power cut; a message that is in a file of its own has its notes in memory.
     pub fn note(&self, note: &[u8]) {
-        if let Place::Journal(entry, _) = &self.place {
-            self.queue.note(*entry, &[&self.number.to_le_bytes(), note].concat());
-        }
+        let entry = match &self.place {
+            Place::Journal(entry, _) => Some(*entry),
+            Place::Spool(_) => None,
+        };
+        self.queue.note(entry, (self.envelope.id, self.number), note);
     }
 
     /// The message's envelope.

@@ -79,8 +79,13 @@ impl Queue {
             match envelope::decode(&entry.header) {
                 None => remarks.push(format!("entry {} of the journal has a damaged envelope and was left alone", entry.id.number())),
                 // Its file was written, but its entry not released before the crash.
-                Some((envelope, _)) if state.messages.contains_key(&envelope.id) => journal.release(entry.id),
-                Some((envelope, _)) => recover(&mut state, journal, envelope, &entry, now),
+                Some((envelope, _)) => match state.messages.get_mut(&envelope.id) {
+                    None => recover(&mut state, journal, envelope, &entry, now),
+                    Some(message) => {
+                        recall(message, &entry);
+                        journal.release(entry.id);
+                    }
+                },
             }
         }
         let (journal, folder, settings) = (journal.clone(), folder.to_owned(), settings.clone());
@@ -118,7 +123,7 @@ impl Queue {
                 continue;
             }
             if let Some((id, number)) = state.next(now) {
-                return self.job(&state, id, number);
+                return self.job(&mut state, id, number);
             }
             let left = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
             // A timer may be due before the patience ends; a clock that was set is noticed at the next round.
@@ -127,20 +132,27 @@ impl Queue {
         }
     }
 
-    fn job(&self, state: &State, id: MessageId, number: u32) -> Option<Job> {
-        Some(Job::new(self.clone(), state.messages.get(&id)?, number))
+    fn job(&self, state: &mut State, id: MessageId, number: u32) -> Option<Job> {
+        let message = state.messages.get_mut(&id)?;
+        let job = Job::new(self.clone(), message, number);
+        message.begun.insert(number);
+        Some(job)
     }
 
-    /// Takes every recipient that a worker noted something about before a power cut. They come before all others: what others
+    /// Takes every recipient that a worker noted something about before the start. They come before all others: what others
     /// get must not be what these were told.
     #[must_use]
     pub fn take_told(&self) -> Vec<Job> {
         let mut state = self.lock();
-        let told = |(id, number): &Way| state.messages.get(id).is_some_and(|message| message.told.iter().any(|(of, _)| of == number));
+        let noted = |message: &Message, number| message.told.iter().any(|(of, _)| *of == number) && !message.begun.contains(&number);
+        let told = |(id, number): &Way| state.messages.get(id).is_some_and(|message| noted(message, *number));
         let ways: Vec<Way> = state.ready.iter().copied().filter(told).collect();
         let ready = |(id, number): Way| {
-            let is_ready = state.progress(id, number) == Some(&Progress::Ready);
-            is_ready.then(|| state.set(id, number, Progress::Delivering)).and_then(|()| self.job(&state, id, number))
+            if state.progress(id, number) != Some(&Progress::Ready) {
+                return None;
+            }
+            state.set(id, number, Progress::Delivering);
+            self.job(&mut state, id, number)
         };
         ways.into_iter().filter_map(ready).collect()
     }
@@ -280,8 +292,13 @@ impl Queue {
     }
 
     /// A worker's note about a recipient; nobody waits for it.
-    pub(crate) fn note(&self, entry: EntryId, note: &[u8]) {
-        drop(self.inner.journal.mark(entry, note));
+    pub(crate) fn note(&self, entry: Option<EntryId>, (id, number): Way, note: &[u8]) {
+        if let Some(entry) = entry {
+            drop(self.inner.journal.mark(entry, &[&number.to_le_bytes(), note].concat()));
+        }
+        if let Some(message) = self.lock().messages.get_mut(&id) {
+            message.note(number, note);
+        }
     }
 
     /// A recipient has its message.
@@ -459,12 +476,7 @@ fn recover(state: &mut State, journal: &Journal, envelope: Envelope, entry: &Rec
             message.doubt(number, journal.covered());
         }
     }
-    for note in entry.notes.iter().chain(&entry.doubts) {
-        // Longer ones than the number alone are what a worker noted.
-        if let Some((number, told)) = note.split_first_chunk().filter(|(_, told)| !told.is_empty()) {
-            message.told.push((u32::from_le_bytes(*number), told.to_vec()));
-        }
-    }
+    recall(&mut message, entry);
     if message.is_done() {
         journal.release(entry.id);
         return;
@@ -472,4 +484,13 @@ fn recover(state: &mut State, journal: &Journal, envelope: Envelope, entry: &Rec
     let id = message.envelope.id;
     state.insert(message, now);
     state.watch(id);
+}
+
+/// Takes over what workers noted in the journal: what is longer than the recipient's number alone.
+fn recall(message: &mut Message, entry: &Recovered) {
+    for note in entry.notes.iter().chain(&entry.doubts) {
+        if let Some((number, told)) = note.split_first_chunk().filter(|(_, told)| !told.is_empty()) {
+            message.note(u32::from_le_bytes(*number), told);
+        }
+    }
 }

@@ -62,7 +62,9 @@ pub(crate) struct Message {
     pub(crate) tries: Vec<u32>,
     /// It may have been delivered before a crash.
     pub(crate) doubtful: bool,
-    /// What workers noted about recipients before a crash, with the recipients' numbers.
+    /// Recipients that a worker has had since the start.
+    pub(crate) begun: BTreeSet<u32>,
+    /// What workers noted about recipients, with the recipients' numbers.
     pub(crate) told: Vec<(u32, Vec<u8>)>,
     /// Recipients that are done, until what they got is on disk.
     unsure: BTreeMap<u32, Durable>,
@@ -91,6 +93,7 @@ impl Message {
             progress: vec![Progress::Ready; count],
             tries: vec![0; count],
             doubtful: false,
+            begun: BTreeSet::new(),
             told: Vec::new(),
             unsure: BTreeMap::new(),
             writing: false,
@@ -105,6 +108,13 @@ impl Message {
 
     pub(crate) fn is_with_a_worker(&self) -> bool {
         self.progress.contains(&Progress::Delivering)
+    }
+
+    /// What a worker noted about a recipient; it is kept once.
+    pub(crate) fn note(&mut self, number: u32, note: &[u8]) {
+        if !self.told.iter().any(|(of, text)| (*of, text.as_slice()) == (number, note)) {
+            self.told.push((number, note.to_vec()));
+        }
     }
 
     /// A recipient is done; `covered` resolves when that is sure.

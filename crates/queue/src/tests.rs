@@ -252,6 +252,42 @@ fn what_a_worker_noted_comes_back_first() {
 }
 
 #[test]
+fn what_a_worker_had_before_is_in_doubt_and_keeps_its_notes() {
+    let place = House::new();
+    let (journal, queue) = place.open();
+    accept(&queue, 1, &["joe@b.example", "ann@b.example"]);
+    let first = take(&queue).unwrap();
+    assert!(!first.doubtful && first.told.is_empty());
+    first.note(b"0 1 7 backup");
+    first.note(b"0 1 7 backup");
+    first.deferred("INBOX is locked").unwrap();
+    let other = take(&queue).unwrap();
+    assert!(!other.doubtful && other.told.is_empty(), "nobody had this recipient");
+    drop(other);
+    assert!(take(&queue).unwrap().doubtful, "it was given back");
+    place.clock.set(HOUR);
+    let joe = std::iter::from_fn(|| take(&queue)).find(|job| job.number() == 0).unwrap();
+    assert_eq!((joe.doubtful, &joe.told[..]), (true, &[b"0 1 7 backup".to_vec()][..]));
+    drop(joe);
+    // The file was written, and its entry not yet released when the power failed: the notes are in the journal alone.
+    drop((queue, journal));
+    let entry = {
+        let path = place.folder.path().join("journal");
+        let (journal, ..) = Journal::open(&path, Arc::new(HostDisk), &config::Journal::default(), Arc::new(|| Ok(()))).unwrap();
+        let header = crate::envelope::encode(&envelope(1, &["joe@b.example", "ann@b.example"]));
+        let (entry, durable) = journal.entry(Queue::ENTRY, &header, b"text");
+        durable.wait().unwrap();
+        journal.mark(entry, b"\0\0\0\x001 1 8 shelf").wait().unwrap();
+        journal.close();
+        entry
+    };
+    let (journal, queue) = place.open();
+    let jobs: Vec<_> = std::iter::from_fn(|| take(&queue)).collect();
+    let told: Vec<_> = jobs.iter().flat_map(|job| job.told.clone()).collect();
+    assert_eq!((told, journal.body(entry).is_err()), (vec![b"1 1 8 shelf".to_vec()], true));
+}
+
+#[test]
 fn the_queue_takes_no_more_than_it_may() {
     let place = House::new();
     let (_journal, queue) = place.open_with(&config::Queue { max_messages: 1, ..Default::default() });
