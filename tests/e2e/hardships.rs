@@ -238,6 +238,33 @@ fn root_does_not_act_in_the_homes_of_others() {
     instance.stop();
 }
 
+/// One whose copy succeeds and whose default folder fails must stay in the queue, and its next try must find the copy, though the
+/// client has removed it meanwhile.
+#[test]
+fn a_copy_is_no_delivery_and_is_not_made_twice() {
+    let mut instance = instance();
+    let home = instance.home("joe");
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join(".procmailrc"), "SUSPEND=1\nNORESRETRY=1\nDEFAULT=$HOME/late/box/\nORGMAIL=$HOME/late/box/\n\n:0 c\n.backup/\n").unwrap();
+    instance.configure("[queue]\nretry_first = \"1h\"\n");
+    instance.start();
+    deliver(&instance, HERE, &message("kept", 100));
+    let id = until("the deferral", || {
+        let queue: serde_json::Value = serde_json::from_str(&succeed(instance.mailctl(&["queue", "list", "--json"]), b"")).ok()?;
+        (queue["recipients"][0]["state"] == "deferred").then(|| queue["id"].as_str().unwrap().to_owned())
+    });
+    let mut imap = Imap::to(instance.address("imap"), "joe");
+    assert_eq!(imap.subjects("backup"), ["kept"]);
+    imap.ok("SELECT backup");
+    imap.ok("STORE 1 +FLAGS (\\Deleted)");
+    imap.ok("EXPUNGE");
+    std::fs::create_dir(home.join("late")).unwrap();
+    succeed(instance.mailctl(&["queue", "retry", &id]), b"");
+    until("the delivery", || std::fs::read_dir(home.join("late/box/new")).ok()?.next());
+    assert!(imap.subjects("backup").is_empty(), "the copy came back");
+    instance.stop();
+}
+
 #[test]
 fn rules_that_hang_hold_up_their_own_account_alone() {
     let mut instance = Instance::new("mail.example.org", &["joe", "ann"]);

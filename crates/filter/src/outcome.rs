@@ -110,6 +110,8 @@ pub enum Event {
 pub struct Outcome {
     /// The exit code: 0 delivered, 73 not deliverable, 75 to be tried again, or what EXITCODE says.
     pub code: i32,
+    /// The message itself has a place: a recipe without `c`, or the default folder, took it. Copies alone do not count.
+    pub taken: bool,
     /// Where it went, in order.
     pub deliveries: Vec<Delivery>,
     /// The variables at the end.

@@ -27,6 +27,8 @@ pub enum Replay {
     Maybe,
     /// It was delivered and got this UID, but the machine may have lost it.
     Told(UidValidity, Uid),
+    /// It was delivered since the daemon was started and got this UID: where it is not now, its readers have put it.
+    Sure(UidValidity, Uid),
 }
 
 /// What is to be delivered where.
@@ -168,6 +170,7 @@ impl State {
     fn find_earlier(&mut self, env: &Env, delivery: &Delivery<'_>) -> Result<Earlier> {
         self.load(env)?;
         self.compare(env)?;
+        let lost = env.marks.power_cut() && !matches!(delivery.replay, Replay::Sure(..));
         let is_it = |name: &[u8]| {
             let rest = name.strip_prefix(delivery.unique.as_bytes());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b","))
@@ -180,17 +183,17 @@ impl State {
                 Replay::Told(validity, told) if validity == self.validity => self.reseat(env, uid, told)?,
                 _ => uid,
             };
-            return Ok(if env.marks.power_cut() { Earlier::Doubtful(uid) } else { Earlier::Done(self.validity, uid, file) });
+            return Ok(if lost { Earlier::Doubtful(uid) } else { Earlier::Done(self.validity, uid, file) });
         }
         let (list, _) = uidlist::read(env.disk(), &self.folder)?.unwrap_or_default();
         let line = list.lines.iter().rev().find(|line| is_it(list.name(line)));
         let told = match delivery.replay {
-            Replay::Told(validity, uid) if validity == self.validity => Some(uid),
+            Replay::Told(validity, uid) | Replay::Sure(validity, uid) if validity == self.validity => Some(uid),
             _ => None,
         };
         let uid = told.or(line.map(|line| line.uid));
         // While the machine stays up nothing that was done is lost: the line was written after the file had its place.
-        Ok(match uid.filter(|_| !env.marks.power_cut()) {
+        Ok(match uid.filter(|_| !lost) {
             Some(uid) => Earlier::Done(self.validity, uid, line.map_or_else(|| delivery.unique.to_owned(), |line| text(list.name(line)))),
             None => Earlier::Undone(uid),
         })

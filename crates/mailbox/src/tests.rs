@@ -309,6 +309,7 @@ fn a_delivery_is_not_done_twice() {
     view.expunge(None).unwrap();
     assert_eq!(deliver(&world, Replay::Maybe), first);
     assert_eq!(deliver(&world, Replay::Told(first.uid_validity, first.uid)).uid, first.uid);
+    assert_eq!(deliver(&world, Replay::Sure(first.uid_validity, first.uid)).uid, first.uid);
     view.poll(true).unwrap();
     assert_eq!(show(&view), "");
     let junk = Delivery { mailbox: "junk", unique: "2.X_0.host", received: 5, replay: Replay::Maybe };

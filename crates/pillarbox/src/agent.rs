@@ -93,6 +93,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) doubtful: bool,
     /// What was noted by [`Delivery::note`] then.
     pub(crate) told: &'a [Vec<u8>],
+    /// What was noted since: none of that is lost.
+    pub(crate) noted: &'a [Vec<u8>],
     /// Writes down under which UID a mail program may see it from now on.
     pub(crate) note: &'a dyn Fn(&[u8]),
     /// Lines that go above it.
@@ -279,7 +281,8 @@ impl Agent {
         let filtered = rules::run(&self.surroundings, &rules, how, arguments, &message, &mut target);
         let rule = rules::matched_recipe(&filtered.outcome);
         let outside = rules::outside_targets(&filtered.outcome);
-        if filtered.outcome.code == 0 || !filtered.outcome.deliveries.is_empty() {
+        // A copy is no delivery: what is left of the message would be in no mailbox. Tried again, copies are found where they are.
+        if filtered.outcome.code == 0 || filtered.outcome.taken {
             let account = self.surroundings.account.clone();
             return Ok(Report { account, stored: target.stored, rule, outside, log: filtered.log });
         }
@@ -314,7 +317,7 @@ struct Target<'a> {
 impl Target<'_> {
     fn put(&mut self, mailbox: &str, body: &mut dyn Read) -> io::Result<String> {
         // The same message goes to the same file name again after a crash, and is found there.
-        let Delivery { id, number, doubtful, told, note, .. } = *self.delivery;
+        let Delivery { id, number, doubtful, told, noted, note, .. } = *self.delivery;
         if self.agent.is_aborted() {
             return Err(io::Error::other("the daemon stops"));
         }
@@ -322,10 +325,15 @@ impl Target<'_> {
         let unique = maildir::name::unique(seconds, id, number * MOST_COPIES + self.count.min(MOST_COPIES - 1), &self.agent.host);
         let copy = self.count;
         self.count += 1;
-        let replay = match told.iter().find_map(|note| Told::read(note).filter(|told| (told.copy, told.mailbox) == (copy, mailbox))) {
-            Some(told) => Replay::Told(told.uid_validity, told.uid),
-            None if doubtful => Replay::Maybe,
-            None => Replay::No,
+        let find = |notes: &[Vec<u8>]| {
+            let of_it = |told: &Told<'_>| (told.copy, told.mailbox) == (copy, mailbox);
+            notes.iter().find_map(|note| Told::read(note).filter(of_it).map(|told| (told.uid_validity, told.uid)))
+        };
+        let replay = match (find(noted), find(told)) {
+            (Some((uid_validity, uid)), _) => Replay::Sure(uid_validity, uid),
+            (None, Some((uid_validity, uid))) => Replay::Told(uid_validity, uid),
+            (None, None) if doubtful => Replay::Maybe,
+            (None, None) => Replay::No,
         };
         let what = mailbox::Delivery { mailbox, unique: &unique, received: seconds.cast_signed(), replay };
         let delivered = self.agent.mail.deliver(&what, body).map_err(io::Error::other)?;

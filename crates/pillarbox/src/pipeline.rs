@@ -251,6 +251,7 @@ fn attempt(house: &Arc<House>, job: &Job) -> Result<Report, Trouble> {
         extension,
         doubtful: job.doubtful,
         told: &job.told,
+        noted: &job.noted,
         note: &|note| job.note(note),
         head: head(job),
         content: &content,

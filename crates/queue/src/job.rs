@@ -25,8 +25,10 @@ pub struct Job {
     /// It may have been delivered before a crash, or a worker had it before and may have placed a part of what the rules want:
     /// the worker has to look before doing it again.
     pub doubtful: bool,
-    /// What [`Job::note`] was given before, as far as the journal has it.
+    /// What [`Job::note`] was given before the last start, as far as the journal has it.
     pub told: Vec<Vec<u8>>,
+    /// What [`Job::note`] was given since: none of that is lost.
+    pub noted: Vec<Vec<u8>>,
     ended: bool,
 }
 
@@ -44,14 +46,15 @@ impl Job {
     /// A job for a recipient of the message.
     pub(crate) fn new(queue: Queue, message: &Message, number: u32) -> Self {
         let tries = message.tries.get(number as usize).copied().unwrap_or(0);
-        let told = message.told.iter().filter(|(of, _)| *of == number).map(|(_, note)| note.clone()).collect();
+        let of_it = |notes: &[(u32, Vec<u8>)]| notes.iter().filter(|(of, _)| *of == number).map(|(_, note)| note.clone()).collect();
+        let (told, noted) = (of_it(&message.told), of_it(&message.noted));
         let doubtful = message.doubtful || message.begun.contains(&number);
         let (envelope, place) = (message.envelope.clone(), message.place.clone());
-        Self { queue, envelope, number, place, tries, doubtful, told, ended: false }
+        Self { queue, envelope, number, place, tries, doubtful, told, noted, ended: false }
     }
 
     /// Notes what somebody may be told from now on, such as the UID that the message got: the next worker has it in
-    /// [`Job::told`]. The journal keeps it over a power cut; a message that is in a file of its own has its notes in memory.
+    /// [`Job::noted`], and after a new start in [`Job::told`]. The journal keeps it over a power cut; a message that is in a file of its own has its notes in memory.
     pub fn note(&self, note: &[u8]) {
         let entry = match &self.place {
             Place::Journal(entry, _) => Some(*entry),

@@ -144,8 +144,7 @@ impl Queue {
     #[must_use]
     pub fn take_told(&self) -> Vec<Job> {
         let mut state = self.lock();
-        let noted = |message: &Message, number| message.told.iter().any(|(of, _)| *of == number) && !message.begun.contains(&number);
-        let told = |(id, number): &Way| state.messages.get(id).is_some_and(|message| noted(message, *number));
+        let told = |(id, number): &Way| state.messages.get(id).is_some_and(|message| message.told.iter().any(|(of, _)| of == number));
         let ways: Vec<Way> = state.ready.iter().copied().filter(told).collect();
         let ready = |(id, number): Way| {
             if state.progress(id, number) != Some(&Progress::Ready) {
@@ -490,7 +489,7 @@ fn recover(state: &mut State, journal: &Journal, envelope: Envelope, entry: &Rec
 fn recall(message: &mut Message, entry: &Recovered) {
     for note in entry.notes.iter().chain(&entry.doubts) {
         if let Some((number, told)) = note.split_first_chunk().filter(|(_, told)| !told.is_empty()) {
-            message.note(u32::from_le_bytes(*number), told);
+            message.told.push((u32::from_le_bytes(*number), told.to_vec()));
         }
     }
 }

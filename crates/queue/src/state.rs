@@ -64,8 +64,10 @@ pub(crate) struct Message {
     pub(crate) doubtful: bool,
     /// Recipients that a worker has had since the start.
     pub(crate) begun: BTreeSet<u32>,
-    /// What workers noted about recipients, with the recipients' numbers.
+    /// What workers noted about recipients before the start, with the recipients' numbers.
     pub(crate) told: Vec<(u32, Vec<u8>)>,
+    /// The same, since the start.
+    pub(crate) noted: Vec<(u32, Vec<u8>)>,
     /// Recipients that are done, until what they got is on disk.
     unsure: BTreeMap<u32, Durable>,
     /// Its file is being written; what changes meanwhile makes that stale.
@@ -95,6 +97,7 @@ impl Message {
             doubtful: false,
             begun: BTreeSet::new(),
             told: Vec::new(),
+            noted: Vec::new(),
             unsure: BTreeMap::new(),
             writing: false,
             stale: false,
@@ -110,10 +113,10 @@ impl Message {
         self.progress.contains(&Progress::Delivering)
     }
 
-    /// What a worker noted about a recipient; it is kept once.
+    /// What a worker notes about a recipient; it is kept once.
     pub(crate) fn note(&mut self, number: u32, note: &[u8]) {
-        if !self.told.iter().any(|(of, text)| (*of, text.as_slice()) == (number, note)) {
-            self.told.push((number, note.to_vec()));
+        if !self.noted.iter().any(|(of, text)| (*of, text.as_slice()) == (number, note)) {
+            self.noted.push((number, note.to_vec()));
         }
     }
 

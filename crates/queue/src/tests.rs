@@ -257,17 +257,17 @@ fn what_a_worker_had_before_is_in_doubt_and_keeps_its_notes() {
     let (journal, queue) = place.open();
     accept(&queue, 1, &["joe@b.example", "ann@b.example"]);
     let first = take(&queue).unwrap();
-    assert!(!first.doubtful && first.told.is_empty());
+    assert!(!first.doubtful && first.noted.is_empty());
     first.note(b"0 1 7 backup");
     first.note(b"0 1 7 backup");
     first.deferred("INBOX is locked").unwrap();
     let other = take(&queue).unwrap();
-    assert!(!other.doubtful && other.told.is_empty(), "nobody had this recipient");
+    assert!(!other.doubtful && other.noted.is_empty(), "nobody had this recipient");
     drop(other);
     assert!(take(&queue).unwrap().doubtful, "it was given back");
     place.clock.set(HOUR);
     let joe = std::iter::from_fn(|| take(&queue)).find(|job| job.number() == 0).unwrap();
-    assert_eq!((joe.doubtful, &joe.told[..]), (true, &[b"0 1 7 backup".to_vec()][..]));
+    assert_eq!((joe.doubtful, &joe.noted[..]), (true, &[b"0 1 7 backup".to_vec()][..]));
     drop(joe);
     // The file was written, and its entry not yet released when the power failed: the notes are in the journal alone.
     drop((queue, journal));

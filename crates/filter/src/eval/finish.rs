@@ -22,10 +22,12 @@ const SIZE_COLUMN: usize = 72;
 impl Evaluator<'_> {
     /// Delivers to the default folder if nothing else took the message, and winds all up; gives the exit code.
     pub(super) fn finish(&mut self, end: End) -> i32 {
-        let success = match end {
-            End::Delivered | End::Host => true,
+        self.taken = match end {
+            End::Delivered => true,
+            End::Host => false,
             End::File => self.deliver_by_default(),
         };
+        let success = self.taken || end == End::Host;
         self.release_local_lock();
         let failure = if self.request.soft_failure { TRY_AGAIN } else { CANNOT_CREATE };
         let mut code = if success { 0 } else { failure };

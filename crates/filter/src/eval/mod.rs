@@ -162,6 +162,8 @@ pub struct Evaluator<'h> {
     here: Option<Origin>,
     events: Vec<Event>,
     deliveries: Vec<Delivery>,
+    /// See [`Outcome::taken`].
+    taken: bool,
 }
 
 impl<'h> Evaluator<'h> {
@@ -213,6 +215,7 @@ impl<'h> Evaluator<'h> {
             here: None,
             events: Vec::new(),
             deliveries: Vec::new(),
+            taken: false,
         };
         evaluator.host.set_umask(evaluator.state.umask);
         evaluator.state.settings.default = evaluator.state.variables.text(b"DEFAULT").to_vec();
@@ -256,7 +259,7 @@ impl<'h> Evaluator<'h> {
     }
 
     fn outcome(self, code: i32) -> Outcome {
-        Outcome { code, deliveries: self.deliveries, variables: self.state.variables, events: self.events }
+        Outcome { code, taken: self.taken, deliveries: self.deliveries, variables: self.state.variables, events: self.events }
     }
 
     /// Opens a rule file that was asked for, and makes MAILDIR what it is to be.
