@@ -7,6 +7,7 @@
 mod agent;
 mod agents;
 pub mod check;
+mod checkpoint;
 mod children;
 mod commands;
 pub mod control;

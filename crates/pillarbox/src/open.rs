@@ -1,10 +1,8 @@
 //! Opening an instance: folders, lock, version, accounts, journal, queue, maps, and the replay of what a crash left.
 
-use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use auth::{Accounts, AccountsError, Authenticator};
@@ -105,7 +103,7 @@ pub(crate) fn open(config_path: PathBuf, config: Config) -> Result<Opened, Start
     let trace = Trace::open(&layout.trace(), clock.clone()).map_err(folder)?;
     let accounts = tokio::runtime::Handle::current().block_on(Accounts::open(&layout.accounts(), &config.auth))?;
     let authenticator = Authenticator::new(accounts.clone(), config.auth.clone())?;
-    let checkpoint = checkpoint(disk.clone(), layout.data().to_owned(), accounts);
+    let checkpoint = crate::checkpoint::checkpoint(disk.clone(), layout.data().to_owned(), accounts);
     let (journal, recovered, report) = Journal::open(&layout.journal(), disk.clone(), &config.journal, checkpoint)?;
     tell(&report, recovered.len());
     let (accepted, unfinished): (Vec<_>, Vec<_>) = recovered.into_iter().partition(|entry| entry.kind == Queue::ENTRY);
@@ -183,28 +181,6 @@ fn lock(layout: &Layout) -> Result<File, StartError> {
     file.set_len(0).map_err(wrong)?;
     file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(wrong)?;
     Ok(file)
-}
-
-/// Makes durable what released entries stand for: every file system that holds a Maildir or the data folder.
-fn checkpoint(disk: Arc<dyn Disk>, data: PathBuf, accounts: Accounts) -> Arc<dyn Fn() -> io::Result<()> + Send + Sync> {
-    Arc::new(move || {
-        let mut synced = HashSet::new();
-        let homes: Vec<_> = accounts.list().iter().map(|account| account.home.clone()).collect();
-        for path in std::iter::once(&data).chain(&homes) {
-            sync_once(&*disk, path, &mut synced)?;
-        }
-        Ok(())
-    })
-}
-
-fn sync_once(disk: &dyn Disk, path: &Path, synced: &mut HashSet<u64>) -> io::Result<()> {
-    match std::fs::metadata(path) {
-        // A home that nothing was ever delivered to has nothing to be synced.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(meta) if synced.insert(meta.dev()) => disk.sync_all(path),
-        Ok(_) => Ok(()),
-    }
 }
 
 fn tell(report: &Report, entries: usize) {
