@@ -243,9 +243,10 @@ impl Agent {
         Ok(self.mail.recover(&entry)?)
     }
 
-    /// Writes out what is only in memory.
-    pub(crate) fn close(&self) {
-        self.mail.close();
+    /// Writes out what is only in memory. If all that was written is on disk, this is an end in order: after a power cut
+    /// nothing is in doubt then.
+    pub(crate) fn close(&self, covered: bool) {
+        if covered { self.mail.close() } else { self.mail.flush() }
     }
 
     fn confinement(&self, filter: &config::Filter) -> Option<Arc<Confinement>> {

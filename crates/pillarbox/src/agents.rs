@@ -34,7 +34,7 @@ impl Agents {
             return Ok(agent.clone());
         }
         if let Some((former, _)) = slot.take() {
-            former.close();
+            former.close(false);
         }
         refuse_shared_home(account, house.authenticator.accounts())?;
         let agent = Agent::open(house, account)?;
@@ -42,25 +42,29 @@ impl Agents {
         Ok(agent)
     }
 
-    /// Closes those that have no session and that nobody has asked for since `idle`.
-    pub(crate) fn close_idle(&self, idle: Duration) {
-        for slot in self.slots() {
-            // One that is being opened is in use.
+    /// Closes those that have no session and that nobody has asked for since `idle`. `covered` waits until all that was written
+    /// is on disk and says whether it is: only then may an account's marks tell of an end in order.
+    pub(crate) fn close_idle(&self, idle: Duration, covered: impl FnOnce() -> bool) {
+        let unused = |(agent, used): &(Arc<Agent>, Instant)| Arc::strong_count(agent) == 1 && used.elapsed() >= idle;
+        // One that is being opened is in use.
+        let is_idle = |slot: &Arc<Slot>| slot.0.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(unused));
+        let idle_slots: Vec<_> = self.slots().into_iter().filter(is_idle).collect();
+        if idle_slots.is_empty() || !covered() {
+            return;
+        }
+        for slot in idle_slots {
             let Ok(mut slot) = slot.0.try_lock() else { continue };
-            let unused = |(agent, used): &(Arc<Agent>, Instant)| Arc::strong_count(agent) == 1 && used.elapsed() >= idle;
-            if slot.as_ref().is_some_and(unused)
-                && let Some((agent, _)) = slot.take()
-            {
-                agent.close();
+            if let Some((agent, _)) = slot.take_if(|held| unused(held)) {
+                agent.close(true);
             }
         }
     }
 
-    /// Closes all of them, for an orderly end.
-    pub(crate) fn close(&self) {
+    /// Closes all of them at the end of the daemon; `covered` says whether all that was written is on disk.
+    pub(crate) fn close(&self, covered: bool) {
         for slot in self.slots() {
             if let Some((agent, _)) = slot.lock().as_ref() {
-                agent.close();
+                agent.close(covered);
             }
         }
     }

@@ -160,8 +160,18 @@ impl House {
 
     /// Closes the accounts that nobody uses, and watches their folders no longer.
     pub(crate) fn tidy(&self) {
-        self.agents.close_idle(self.environment.mailbox.idle_time);
+        self.agents.close_idle(self.environment.mailbox.idle_time, || self.journal.covered().wait().is_ok());
         self.watcher.tidy();
+    }
+
+    /// Writes everything out at the end; `quiet` says that nothing writes into accounts any more. The journal's last checkpoint
+    /// comes first: the accounts say durably that they were closed in order, and a power cut right after that must find all
+    /// on disk that they vouch for.
+    pub(crate) fn close(&self, quiet: bool) {
+        let covered = self.journal.covered();
+        self.journal.close();
+        self.agents.close(quiet && matches!(covered.outcome(), Some(Ok(()))));
+        self.trace.close();
     }
 
     /// A user may send as any address that leads to him; a stranger as whoever he likes, for now.

@@ -175,10 +175,8 @@ async fn stop(house: Arc<House>, workers: Workers, tasks: Vec<tokio::task::JoinH
     let deliveries = wait_until(FINISH, || house.queue.busy() == 0);
     tokio::join!(sessions, deliveries);
     let finished = tokio::task::spawn_blocking(move || {
-        workers.finish(&house);
-        house.agents.close();
-        house.journal.close();
-        house.trace.close();
+        let ended = workers.finish(&house);
+        house.close(ended);
     });
     // A disk that hangs must not hold up the end: the journal has what was accepted.
     match tokio::time::timeout(CLOSE, finished).await {

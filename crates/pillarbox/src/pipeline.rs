@@ -51,8 +51,8 @@ impl Workers {
     }
 
     /// Waits until each has finished what it does, but not for long: programs that rules started are ended, and what was not
-    /// delivered stays in the queue for the next start. A worker that a disk holds up is left behind.
-    pub(crate) fn finish(self, house: &House) {
+    /// delivered stays in the queue for the next start. A worker that a disk holds up is left behind; says whether there is none.
+    pub(crate) fn finish(self, house: &House) -> bool {
         self.stop.store(true, Ordering::Relaxed);
         house.queue.close();
         self.gate.close();
@@ -76,6 +76,7 @@ impl Workers {
         if !threads.is_empty() {
             tracing::warn!(workers = threads.len(), "workers did not come to an end; their messages stay in the queue");
         }
+        threads.is_empty()
     }
 }
 

@@ -27,9 +27,7 @@ pub fn without_daemon(config_path: PathBuf, config: Config, requests: &[Value]) 
         moved += carry_out(&opened.house, request).map_err(|error| StartError::Io(std::io::Error::other(error)))?;
         Ok(())
     });
-    opened.house.agents.close();
-    opened.house.journal.close();
-    opened.house.trace.close();
+    opened.house.close(true);
     outcome.map(|()| moved)
 }
 
