@@ -245,7 +245,7 @@ fn a_copy_is_no_delivery_and_is_not_made_twice() {
     let mut instance = instance();
     let home = instance.home("joe");
     std::fs::create_dir_all(&home).unwrap();
-    std::fs::write(home.join(".procmailrc"), "SUSPEND=1\nNORESRETRY=1\nDEFAULT=$HOME/late/box/\nORGMAIL=$HOME/late/box/\n\n:0 c\n.backup/\n").unwrap();
+    std::fs::write(home.join(".procmailrc"), "LOCKSLEEP=1\nDEFAULT=$HOME/late/box/\nORGMAIL=$HOME/late/box/\n\n:0 c\n.backup/\n").unwrap();
     instance.configure("[queue]\nretry_first = \"1h\"\n");
     instance.start();
     deliver(&instance, HERE, &message("kept", 100));
