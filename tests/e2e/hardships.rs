@@ -260,7 +260,7 @@ fn a_copy_is_no_delivery_and_is_not_made_twice() {
     imap.ok("EXPUNGE");
     std::fs::create_dir(home.join("late")).unwrap();
     succeed(instance.mailctl(&["queue", "retry", &id]), b"");
-    until("the delivery", || std::fs::read_dir(home.join("late/box/new")).ok()?.next());
+    until("the delivery", || std::fs::read_dir(home.join("late/box/new")).ok()?.next()).unwrap();
     assert!(imap.subjects("backup").is_empty(), "the copy came back");
     instance.stop();
 }

@@ -65,6 +65,12 @@ impl Account {
         }
     }
 
+    /// Whether the machine may have lost what was written before the account was opened. It stays so until an orderly end.
+    #[must_use]
+    pub fn after_power_cut(&self) -> bool {
+        self.env.marks.power_cut()
+    }
+
     /// Writes what the index has not heard of now instead of a moment later.
     pub fn flush(&self) {
         let mailboxes: Vec<_> = self.lock().mailboxes.values().cloned().collect();

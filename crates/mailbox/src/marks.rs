@@ -3,8 +3,11 @@
 //! Before the first change a bound is written that no modification sequence told from then on reaches, with a bit that says
 //! that the index is behind; when the index has followed, the bit is cleared. After a crash modification sequences go on
 //! from the bound, even if the clock went back. The highest of all bounds is the start for a mailbox that the index does
-//! not know, so that deleting the index makes nothing go back. The file knows which start of the machine wrote it: after another start (a power cut, perhaps)
-//! nothing is trusted unless the daemon had stopped in order.
+//! not know, so that deleting the index makes nothing go back.
+//!
+//! The file knows which start of the machine wrote it: after another start (a power cut, perhaps) nothing is trusted unless the
+//! daemon had stopped in order. It goes on naming the old start until the daemon does so: a second life that begins before the
+//! first has made good what was lost has the same doubts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +63,7 @@ impl Marks {
             marks.crashed = marks.power_cut;
             marks.highest = marks.read_highest();
         }
-        if head != Some((marks.boot, false)) {
+        if !marks.crashed && head != Some((marks.boot, false)) {
             // Durable, for it must be there to say that the machine stopped without order.
             marks.write_head(false);
             marks.sync();
@@ -178,9 +181,11 @@ mod tests {
         let mut octets = std::fs::read(folder.path().join(FILE)).unwrap();
         octets[8] ^= 1;
         std::fs::write(folder.path().join(FILE), &octets).unwrap();
-        let marks = open();
-        assert!(!marks.trusted() && marks.power_cut());
-        marks.close();
+        for life in 0..3 {
+            let marks = open();
+            assert!(!marks.trusted() && marks.power_cut() && marks.crashed(), "life {life} after the power cut");
+        }
+        open().close();
         let mut octets = std::fs::read(folder.path().join(FILE)).unwrap();
         octets[8] ^= 1;
         std::fs::write(folder.path().join(FILE), &octets).unwrap();

@@ -25,11 +25,12 @@ const LONGEST_RECORD: usize = 1 << 30;
 impl Account {
     /// Carries out an entry of ours ([`crate::KINDS`]) that the journal gave back, and releases it. To be called before
     /// anybody uses the account, in the order of the entries and after earlier deliveries that are in doubt were done again:
-    /// a copy may be one of a message that only the journal has.
+    /// a copy may be one of a message that only the journal has. `complete` says that all of them were: then a message to be
+    /// copied that is not there has gone since.
     ///
     /// # Errors
     /// [`Error::BadRecord`], [`Error::Unavailable`]; the entry then stays in the journal.
-    pub fn recover(&self, entry: &Recovered) -> Result<()> {
+    pub fn recover(&self, entry: &Recovered, complete: bool) -> Result<()> {
         let body;
         let record = if entry.kind == APPEND {
             &entry.header[..]
@@ -40,7 +41,7 @@ impl Account {
         let record = Record::decode(record).filter(|record| record.account == self.env.account).ok_or(Error::BadRecord)?;
         match self.mailbox(&record.target) {
             Ok(target) if entry.kind == APPEND => self.append_again(&target, &record, &mut entry.body.reader())?,
-            Ok(target) => self.transfer_again(&target, &record, entry.kind == MOVE)?,
+            Ok(target) => self.transfer_again(&target, &record, entry.kind == MOVE, complete)?,
             Err(Error::Nonexistent) => tracing::info!(mailbox = record.target, "a mailbox was deleted before its journal was released"),
             Err(error) => return Err(error),
         }
@@ -74,7 +75,7 @@ impl Account {
         Ok(())
     }
 
-    fn transfer_again(&self, target: &Arc<Mailbox>, record: &Record, moved: bool) -> Result<()> {
+    fn transfer_again(&self, target: &Arc<Mailbox>, record: &Record, moved: bool, complete: bool) -> Result<()> {
         let env = &*self.env;
         let source = match self.mailbox(&record.source) {
             Err(Error::Nonexistent) => return Ok(()),
@@ -86,6 +87,9 @@ impl Account {
         for promise in &record.promises {
             let there = to.as_deref_mut().unwrap_or(&mut from).reseat_promise(env, record, promise)?;
             let Some(uid) = find(&from, &promise.source) else {
+                if there.is_none() && !complete {
+                    return Err(Error::Unavailable);
+                }
                 if there.is_none() {
                     tracing::info!(mailbox = record.target, uid = promise.uid, "a copied message has gone since");
                 }

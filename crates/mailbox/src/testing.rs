@@ -78,7 +78,7 @@ impl World {
         self.environment = environment;
         self.account = Account::open("test", &self.environment, paths(self.folder.path())).unwrap();
         for entry in recovered.iter().filter(|entry| crate::KINDS.contains(&entry.kind)) {
-            self.account.recover(entry).unwrap();
+            self.account.recover(entry, true).unwrap();
         }
     }
 

@@ -239,8 +239,13 @@ impl Agent {
     }
 
     /// Finishes what a crash cut short.
-    pub(crate) fn recover(&self, entry: Recovered) -> Result<(), AgentError> {
-        Ok(self.mail.recover(&entry)?)
+    pub(crate) fn recover(&self, entry: Recovered, complete: bool) -> Result<(), AgentError> {
+        Ok(self.mail.recover(&entry, complete)?)
+    }
+
+    /// Whether a power cut may have taken what was delivered earlier.
+    pub(crate) fn is_after_power_cut(&self) -> bool {
+        self.mail.after_power_cut()
     }
 
     /// Writes out what is only in memory. If all that was written is on disk, this is an end in order: after a power cut

@@ -43,9 +43,12 @@ impl Agents {
     }
 
     /// Closes those that have no session and that nobody has asked for since `idle`. `covered` waits until all that was written
-    /// is on disk and says whether it is: only then may an account's marks tell of an end in order.
-    pub(crate) fn close_idle(&self, idle: Duration, covered: impl FnOnce() -> bool) {
-        let unused = |(agent, used): &(Arc<Agent>, Instant)| Arc::strong_count(agent) == 1 && used.elapsed() >= idle;
+    /// is on disk and says whether it is: only then may an account's marks tell of an end in order. With `doubts`, mail from
+    /// before the start is still to be delivered, and accounts that a power cut may have robbed must not forget that.
+    pub(crate) fn close_idle(&self, idle: Duration, doubts: bool, covered: impl FnOnce() -> bool) {
+        let unused = |(agent, used): &(Arc<Agent>, Instant)| {
+            Arc::strong_count(agent) == 1 && used.elapsed() >= idle && !(doubts && agent.is_after_power_cut())
+        };
         // One that is being opened is in use.
         let is_idle = |slot: &Arc<Slot>| slot.0.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(unused));
         let idle_slots: Vec<_> = self.slots().into_iter().filter(is_idle).collect();
@@ -60,11 +63,11 @@ impl Agents {
         }
     }
 
-    /// Closes all of them at the end of the daemon; `covered` says whether all that was written is on disk.
-    pub(crate) fn close(&self, covered: bool) {
+    /// Closes all of them at the end of the daemon; `covered` says whether all that was written is on disk, `doubts` as above.
+    pub(crate) fn close(&self, covered: bool, doubts: bool) {
         for slot in self.slots() {
             if let Some((agent, _)) = slot.lock().as_ref() {
-                agent.close(covered);
+                agent.close(covered && !(doubts && agent.is_after_power_cut()));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -47,6 +47,8 @@ pub(crate) struct House {
     pub(crate) orders: watch::Sender<Orders>,
     /// The daemon waits no longer for what is being delivered: nothing more is put into mailboxes.
     pub(crate) aborted: AtomicBool,
+    /// What sessions did before the start could not all be done again.
+    pub(crate) unfinished: AtomicBool,
     pub(crate) agents: Agents,
     pub(crate) lanes: Lanes,
     pub(crate) environment: mailbox::Environment,
@@ -99,6 +101,7 @@ impl House {
             watcher: Watcher::new(&config),
             orders: watch::Sender::default(),
             aborted: AtomicBool::new(false),
+            unfinished: AtomicBool::new(false),
             agents: Agents::default(),
             lanes: Lanes::default(),
             admission: Mutex::new(Admission::new(&config.smtp)),
@@ -127,6 +130,11 @@ impl House {
         self.authenticator.accounts().refresh().await?;
         self.orders.send_modify(|orders| orders.accounts += 1);
         Ok(())
+    }
+
+    /// Whether something from before the start is still to be done again.
+    pub(crate) fn has_doubts(&self) -> bool {
+        self.queue.has_doubts() || self.unfinished.load(Ordering::Relaxed)
     }
 
     /// Whether the account may be used, with the same home as when the session began.
@@ -160,7 +168,8 @@ impl House {
 
     /// Closes the accounts that nobody uses, and watches their folders no longer.
     pub(crate) fn tidy(&self) {
-        self.agents.close_idle(self.environment.mailbox.idle_time, || self.journal.covered().wait().is_ok());
+        let doubts = self.has_doubts();
+        self.agents.close_idle(self.environment.mailbox.idle_time, doubts, || self.journal.covered().wait().is_ok());
         self.watcher.tidy();
     }
 
@@ -170,7 +179,8 @@ impl House {
     pub(crate) fn close(&self, quiet: bool) {
         let covered = self.journal.covered();
         self.journal.close();
-        self.agents.close(quiet && matches!(covered.outcome(), Some(Ok(()))));
+        let doubts = self.has_doubts();
+        self.agents.close(quiet && matches!(covered.outcome(), Some(Ok(()))), doubts);
         self.trace.close();
     }
 

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use auth::{Accounts, AccountsError, Authenticator};
 use config::Config;
@@ -133,9 +134,14 @@ pub(crate) fn replay(house: &Arc<House>, entries: Vec<Recovered>) {
             tracing::error!(entry = id, "an entry of the journal belongs to no account here; it stays");
             continue;
         };
-        match house.agent_blocking(&account).and_then(|agent| agent.recover(entry)) {
+        // A message that was copied may be one that is still to be delivered or stored again itself.
+        let complete = !house.has_doubts();
+        match house.agent_blocking(&account).and_then(|agent| agent.recover(entry, complete)) {
             Ok(()) => tracing::info!(entry = id, account = account.name.as_str(), "replayed"),
-            Err(error) => tracing::error!(entry = id, account = account.name.as_str(), %error, "could not be replayed; it stays"),
+            Err(error) => {
+                house.unfinished.store(true, Ordering::Relaxed);
+                tracing::error!(entry = id, account = account.name.as_str(), %error, "could not be replayed; it stays");
+            }
         }
     }
 }

@@ -186,6 +186,12 @@ impl Queue {
         state.messages.values().map(|message| message.progress.iter().filter(busy).count()).sum()
     }
 
+    /// Whether there are messages from before the start: what was delivered of them may be lost.
+    #[must_use]
+    pub fn has_doubts(&self) -> bool {
+        self.lock().messages.values().any(|message| message.doubtful)
+    }
+
     /// All messages, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Summary> {
