@@ -2,7 +2,7 @@
 //! no way to gain privileges, and limits on memory, processes and files.
 //!
 //! A process can only give rights away for itself. So [`crate::child`] starts this very program once more under the name
-//! [`NAME`]; [`take_over`], called first thing in `main`, notices that, gives the rights away, and becomes the program that was
+//! `pillarbox-program`; [`take_over`], called first thing in `main`, notices that, gives the rights away, and becomes the program that was
 //! asked for. The environment of the rule file travels with a mark before each name: a rule file's `LD_PRELOAD` must not
 //! be at work before the door is closed. Landlock does not know the network: `spamc` and its like go on working.
 
