@@ -27,9 +27,8 @@ pub(crate) struct Arguments {
 /// Waits until the folder holds enough files.
 pub(crate) fn run(arguments: &Arguments) -> Result<Report, Error> {
     let start = Instant::now();
-    let mut watch = Watch::start(std::slice::from_ref(&arguments.folder))?;
-    watch.before = 0;
-    let end = watch.wait(arguments.count, Duration::from_secs(arguments.patience))?;
+    let watch = Watch::start(std::slice::from_ref(&arguments.folder))?;
+    let end = watch.wait(arguments.count.saturating_sub(watch.before), Duration::from_secs(arguments.patience))?;
     let mut report = Report::of("maildir-wait");
     report.put("files", json!(arguments.count));
     report.put("seconds", json!(end.saturating_duration_since(start).as_secs_f64()));
@@ -58,11 +57,12 @@ impl Watch {
     }
 
     /// Waits for `more` files than there were at the start. Returns the moment at which the last was seen.
+    ///
+    /// Nothing is listed before the events say that all are there: in a folder of a million files that alone takes a second.
     pub(crate) fn wait(&self, more: u64, patience: Duration) -> Result<Instant, Error> {
         let (wanted, deadline) = (self.before + more, Instant::now() + patience);
-        let mut present = count(&self.folders)?;
-        while present < wanted {
-            let mut missing = wanted - present;
+        let mut missing = more;
+        loop {
             let mut quiet = false;
             while missing > 0 && !quiet {
                 let seen = self.events(deadline)?;
@@ -71,15 +71,15 @@ impl Watch {
             }
             // A file that moves from new/ to cur/ was counted twice, and a full queue of events loses some: count them all.
             let last = Instant::now();
-            present = count(&self.folders)?;
+            let present = count(&self.folders)?;
             if present >= wanted {
                 return Ok(last);
             }
             if last >= deadline {
                 return Err(Error::Protocol(format!("only {present} of {wanted} files after {patience:?}")));
             }
+            missing = wanted - present;
         }
-        Ok(Instant::now())
     }
 
     /// Waits for events, at most a second. Returns how many came.
