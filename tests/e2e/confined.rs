@@ -67,6 +67,35 @@ fn other_accounts_and_the_instance_are_out_of_reach() {
 }
 
 #[test]
+fn programs_cannot_give_the_daemon_orders() {
+    let rules = "\
+:0 hic
+| cd $HOME; ln -s $(readlink -f $SENDMAIL) mailctl; cat ../../control-key >key 2>&1; for c in status reload 'queue list' 'journal status'; do \
+  ./mailctl --config $PILLARBOX_CONFIG $c; echo \"$c: $?\"; done >orders 2>&1; \
+  printf 'Subject: by the rules\\n\\ntext\\n' | $SENDMAIL -oi -f joe@mail.example.org ann@mail.example.org >sent 2>&1; echo done >done
+
+:0 c
+! ann@mail.example.org
+";
+    let instance = instance(rules, "");
+    outcome(&instance, "done");
+    let file = |name: &str| std::fs::read_to_string(instance.home("joe").join(name)).unwrap();
+    let key = std::fs::read_to_string(instance.path("data/control-key")).unwrap();
+    assert_eq!(key.len(), 64);
+    let enforced = !instance.log().contains(UNCONFINED);
+    assert_eq!(enforced, !file("key").contains(&key), "{}", file("key"));
+    let refused = if enforced { 4 } else { 0 };
+    assert_eq!(file("orders").matches("needs the key").count(), refused, "{}", file("orders"));
+    assert_eq!(file("orders").matches(": 69\n").count(), refused, "{}", file("orders"));
+    // What rules forward with goes on working.
+    let mut imap = Imap::to(instance.address("imap"), "ann");
+    for expected in ["by the rules", "kept"] {
+        until(expected, || imap.subjects("INBOX").iter().any(|subject| subject == expected).then_some(()));
+    }
+    assert_eq!(file("sent"), "");
+}
+
+#[test]
 fn nothing_of_the_daemon_comes_along() {
     let rules = "LOGFILE=$HOME/log\nSECRET=x\nLD_DEBUG=statistics\nUMASK=027\n\n:0 hic\n| cd $HOME; LD_DEBUG=; ls -l /proc/self/fd >open; env >environment; umask >umask; ulimit -n >files\n";
     let instance = instance(rules, "");

@@ -135,7 +135,7 @@ async fn carry_out(accounts: &Accounts, layout: &Layout, command: AccountCommand
         }
     }
     // A daemon that is not running has nothing to hear.
-    let _ = ask(&layout.control(), &json!({"command": "refresh-accounts"}));
+    let _ = ask(layout, &json!({"command": "refresh-accounts"}));
     Ok(())
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum JournalCommand {
 /// Asks the daemon of the instance, with the exit status of its refusal.
 pub(crate) fn ask_daemon(path: &Path, request: &Value) -> Result<Value, ExitCode> {
     let (_, layout) = load(path)?;
-    ask(&layout.control(), request).map_err(|error| match error {
+    ask(&layout, request).map_err(|error| match error {
         AskError::NotRunning => fail(EX_UNAVAILABLE, format!("{error}; start it with: pillarbox --config {}", path.display())),
         AskError::Io(_) => fail(EX_TEMPFAIL, error),
         AskError::Refused(_) => fail(EX_UNAVAILABLE, error),

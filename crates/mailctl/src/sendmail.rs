@@ -83,9 +83,8 @@ pub(crate) fn run(path: &Path, arguments: &[String]) -> ExitCode {
 
 /// Where the running daemon takes mail. An address that means every interface is reached over loopback.
 fn server(layout: &Layout) -> Result<SocketAddr, AskError> {
-    let status = ask(&layout.control(), &json!({"command": "status"}))?;
-    let smtp = status["listeners"].as_array().into_iter().flatten().find(|listener| listener["service"] == "smtp");
-    let address = smtp.and_then(|listener| listener["address"].as_str()?.parse::<SocketAddr>().ok());
+    let answer = ask(layout, &json!({"command": "smtp-address"}))?;
+    let address = answer["address"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
     let mut address = address.ok_or_else(|| AskError::Refused("the daemon takes no mail: server.smtp is empty".to_owned()))?;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::control::Answers;
 use crate::house::House;
-use crate::listen::Listener;
+use crate::listen::{Listener, Service};
 
 /// Answers requests over the control socket.
 pub(crate) struct Commands {
@@ -63,9 +63,19 @@ impl Commands {
 }
 
 impl Answers for Commands {
+    /// Where mail is taken is no secret: the ports can be seen by everybody. What uses it goes through all checks of SMTP.
+    fn answer_stranger(&self, request: &Value) -> Value {
+        let smtp = || self.listeners.iter().find(|listener| listener["service"] == Service::Smtp.name());
+        match request["command"].as_str() {
+            Some("smtp-address") => json!({"address": smtp().map(|listener| &listener["address"])}),
+            _ => json!({"error": "this needs the key in the file control-key of the data folder, which programs of rules cannot read"}),
+        }
+    }
+
     fn answer(&self, request: &Value) -> Value {
         let queue = &self.house.queue;
         match request["command"].as_str() {
+            Some("smtp-address") => self.answer_stranger(request),
             Some("status") => self.status(),
             Some("reload") => {
                 self.house.reload().map_or_else(|error| json!({"error": error}), |later| json!({"done": true, "after_restart": later}))

@@ -126,6 +126,12 @@ impl Layout {
         self.data.join("control")
     }
 
+    /// What a request over that socket must carry: programs of rule files can connect, but cannot read this.
+    #[must_use]
+    pub fn control_key(&self) -> PathBuf {
+        self.data.join("control-key")
+    }
+
     /// The lock that one daemon holds.
     #[must_use]
     pub fn lock(&self) -> PathBuf {

@@ -136,7 +136,7 @@ async fn recover(house: &Arc<House>, unfinished: Vec<Recovered>) -> Result<Worke
 
 fn start_tasks(house: &Arc<House>, listeners: Vec<Listener>, mut hangup: Signal) -> Result<Vec<tokio::task::JoinHandle<()>>, StartError> {
     let status = commands::Commands::new(house.clone(), &listeners);
-    let control = control::bind(&house.layout.control())?;
+    let control = control::open(&house.layout)?;
     let mut tasks = vec![tokio::spawn(control::serve(control, Arc::new(status)))];
     let reloaded = house.clone();
     tasks.push(tokio::spawn(async move {

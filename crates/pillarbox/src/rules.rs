@@ -40,8 +40,7 @@ impl Surroundings {
     pub fn request(&self, rules: &Path, extension: &str, sender: &str) -> Request {
         Request {
             variables: variables(self, sender),
-            // As `mailbox_command` of the user's main.cf has them.
-            assignments: vec![b"DEFAULT=$HOME/Maildir/".to_vec(), b"MAILDIR=$HOME/Maildir".to_vec()],
+            assignments: self.assignments(),
             system_file: None,
             files: vec![RuleFile { name: rules.to_owned(), base: Base::Home, optional: false }],
             arguments: vec![extension.as_bytes().to_vec()],
@@ -52,6 +51,23 @@ impl Surroundings {
             explain: false,
         }
     }
+}
+
+impl Surroundings {
+    /// What is set before the rule file is read, as on procmail's command line.
+    fn assignments(&self) -> Vec<Vec<u8>> {
+        // SENDMAIL has a preset, which a variable of the start would not change.
+        let sendmail = self.sendmail.as_os_str().as_bytes();
+        let forwards = [&b"SENDMAIL="[..], &quoted(sendmail)].concat();
+        // As `mailbox_command` of the user's main.cf has them.
+        vec![forwards, b"DEFAULT=$HOME/Maildir/".to_vec(), b"MAILDIR=$HOME/Maildir".to_vec()]
+    }
+}
+
+/// The text in the language's single quotes, in which nothing but themselves is special.
+fn quoted(text: &[u8]) -> Vec<u8> {
+    let parts: Vec<&[u8]> = text.split(|octet| *octet == b'\'').collect();
+    [&b"'"[..], &parts.join(&b"'\"'\"'"[..]), b"'"].concat()
 }
 
 /// What programs of the rules in this home may do: `sendmail` works, and other accounts' mail, keys and the instance's own files
@@ -111,19 +127,17 @@ pub fn from_line(sender: &str, seconds: u64) -> Vec<u8> {
 }
 
 fn variables(surroundings: &Surroundings, sender: &str) -> Variables {
-    let Surroundings { account, home, sendmail, config } = surroundings;
+    let Surroundings { account, home, config, sendmail: _ } = surroundings;
     let path = |path: &Path| path.as_os_str().as_bytes().to_vec();
     let inbox = [&path(home), &b"/Maildir/"[..]].concat();
     let mut variables = Variables::new();
-    let all: [(&str, Vec<u8>); 10] = [
+    let all: [(&str, Vec<u8>); 8] = [
         ("HOME", path(home)),
         ("LOGNAME", account.clone().into_bytes()),
         ("USER", account.clone().into_bytes()),
         ("SHELL", b"/bin/sh".to_vec()),
         ("PATH", [&path(home)[..], b"/bin:/usr/local/bin:/usr/bin:/bin"].concat()),
         ("ORGMAIL", inbox),
-        ("SENDMAIL", path(sendmail)),
-        ("SENDMAILFLAGS", b"-oi".to_vec()),
         ("SENDER", sender.as_bytes().to_vec()),
         ("PILLARBOX_CONFIG", path(config)),
     ];
@@ -263,4 +277,24 @@ pub(crate) fn outside_targets(outcome: &Outcome) -> Vec<String> {
 pub(crate) fn matched_recipe(outcome: &Outcome) -> Option<String> {
     let origin = outcome.deliveries.last()?.origin.as_ref()?;
     Some(format!("{}:{}", String::from_utf8_lossy(&origin.file), origin.line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filter::DryRun;
+
+    #[test]
+    fn rules_forward_with_the_sendmail_of_the_instance() {
+        let limits = config::Filter::default();
+        let programs = Programs::new();
+        for path in ["/srv/mail/bin/sendmail", "/srv/a 'b' $HOME \"c\" `d`\\/sendmail"] {
+            let surroundings =
+                Surroundings { account: "joe".into(), home: "/nowhere".into(), sendmail: path.into(), config: "/nowhere/c".into() };
+            let request = surroundings.request(Path::new(".procmailrc"), "", "a@b.example");
+            let mut files = FileHost::new(&limits, &programs, None, false);
+            let outcome = Evaluator::new(&mut DryRun::new(&mut files, false), &limits, request, b"A: b\n\nc\n").filter();
+            assert_eq!(outcome.variables.text(b"SENDMAIL"), path.as_bytes());
+        }
+    }
 }

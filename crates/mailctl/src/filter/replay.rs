@@ -227,7 +227,7 @@ fn carry_out(config_path: &Path, requests: &[Value]) -> Result<u64, ExitCode> {
     let (config, layout) = load(config_path)?;
     let mut moved = 0;
     for request in requests {
-        match ask(&layout.control(), request) {
+        match ask(&layout, request) {
             Ok(answer) => moved += answer["moved"].as_u64().unwrap_or(0),
             Err(AskError::NotRunning) if moved == 0 => {
                 let path = std::path::absolute(config_path).unwrap_or_else(|_| config_path.to_owned());
