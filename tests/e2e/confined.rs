@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Instance, has, run, succeed, until};
+use crate::harness::{Instance, has, program, run, succeed, until};
 use crate::talk::{Imap, Smtp};
 
 const HERE: &str = "joe@mail.example.org";
@@ -142,6 +142,74 @@ TIMEOUT=2
     // With the program goes all that it started.
     let left = || String::from_utf8(run(Command::new("pgrep").args(["-u", "nobody", "-x", "sleep"]), b"").stdout).unwrap();
     until("their end", || left().is_empty().then_some(()));
+}
+
+/// Whether the process whose number stands in a file of joe's home has ended.
+fn has_ended(instance: &Instance, file: &str) -> bool {
+    let number = std::fs::read_to_string(instance.home("joe").join(file)).unwrap();
+    assert!(number.trim().parse::<u32>().is_ok(), "{file}: {number}");
+    !Path::new("/proc").join(number.trim()).exists()
+}
+
+#[test]
+fn what_flees_into_a_session_of_its_own_ends_with_the_time_of_its_program() {
+    let rules = "\
+TIMEOUT=2
+:0 hic
+| cd $HOME; setsid sh -c 'trap \"\" TERM; echo $$ >stubborn; while :; do sleep 1000; done' & \
+  (setsid sh -c 'echo $$ >orphan; exec sleep 1000' &); until [ -s stubborn ] && [ -s orphan ]; do :; done; echo x >started; sleep 1000
+";
+    let instance = instance(rules, "");
+    outcome(&instance, "started");
+    assert!(has_ended(&instance, "stubborn") && has_ended(&instance, "orphan"));
+}
+
+#[test]
+fn the_stand_in_for_procmail_ends_what_flees_as_well() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let rules = "\
+:0 hic
+| (setsid sh -c 'echo $$ >earlier; exec sleep 1000' >/dev/null 2>&1 &); until [ -s earlier ]; do :; done
+
+TIMEOUT=1
+:0
+| (setsid sh -c 'trap \"\" TERM; echo $$ >orphan; while :; do sleep 1000; done' &); sleep 1000
+";
+    std::fs::write(at("rc"), rules).unwrap();
+    let mut command = Command::new(program("mailctl"));
+    command.arg("procmail").arg("SHELL=/bin/sh").arg(at("rc")).current_dir(place.path());
+    succeed(&mut command, b"Subject: kept\n\ntext\n");
+    // A program that ended well may leave something running, as under procmail.
+    assert!(runs("earlier") && !runs("orphan"));
+    succeed(Command::new("kill").arg(std::fs::read_to_string(at("earlier")).unwrap().trim()), b"");
+    assert!(std::fs::read_to_string(at("inbox")).unwrap().contains("Subject: kept"));
+}
+
+/// The program ends at once; what it has started waits for a word in joe's home.
+const BACKGROUND: &str = ":0 hic
+| cd $HOME; mkfifo go; setsid sh -c 'echo $$ >waiting; read x <go; echo $x >heard' >/dev/null 2>&1 & until [ -s $HOME/waiting ]; do :; done
+";
+
+#[test]
+fn what_a_program_leaves_running_runs_on() {
+    let mut instance = instance(BACKGROUND, "");
+    outcome(&instance, "waiting");
+    std::fs::write(instance.home("joe").join("go"), "word\n").unwrap();
+    let heard = instance.home("joe").join("heard");
+    until("the word", || (std::fs::read_to_string(&heard).ok()? == "word\n").then_some(()));
+    // But no longer than the daemon.
+    std::fs::remove_file(instance.home("joe").join("go")).unwrap();
+    outcome(&instance, "waiting");
+    instance.kill();
+    until("its end", || has_ended(&instance, "waiting").then_some(()));
+}
+
+#[test]
+fn what_a_program_leaves_running_has_a_limit() {
+    let instance = instance(BACKGROUND, "max_background_programs = 0\n");
+    outcome(&instance, "waiting");
+    until("its end", || has_ended(&instance, "waiting").then_some(()));
 }
 
 #[test]

@@ -20,6 +20,9 @@ section! {
         /// Processes and threads that the daemon's user may have, the daemon's own included, for a program to start another one. 0: no
         /// limit. The kernel does not hold root to it.
         pub max_child_processes: u32 = 512,
+        /// Programs that have ended but left something running, of all accounts. It runs on for what is left of the program's time; what is
+        /// more than this is ended, the oldest first. 0: all ends with its program.
+        pub max_background_programs: u32 = 32,
         /// The largest file that a program may write. 0: no limit.
         pub max_child_file: Size = Size::mib(2048),
         /// How much a filter may give back. What gives more has failed, and the message stays as it was.

@@ -2,80 +2,113 @@
 //!
 //! Descriptors of this process are not inherited: the standard library opens all of them close-on-exec. Input, output and
 //! end of the program are waited for together, so that neither side can block the other. What the program may do is in
-//! [`crate::confine`].
+//! [`crate::confine`]; a confined one has a supervisor, which ends all that the program started when its time is over. Where this
+//! process belongs to one delivery alone, it does that itself.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, PipeWriter, Read, Write, pipe};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 
+use crate::background;
 use crate::confine::Confinement;
+use crate::descendants::Strays;
 use crate::host::{Finished, Job};
+use crate::line::{Heard, Line, Report};
 
 /// How long a program has between the request to end and the end.
-const GRACE: Duration = Duration::from_secs(3);
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
+/// How long a supervisor has beyond that to end all.
+const SWEEP: Duration = Duration::from_secs(2);
 /// What a pipe takes without a reader; a program that could not be started is taken to have refused the rest.
 const PIPE: usize = 65_536;
 
-/// Runs the job; what it writes to its standard error goes to `errors`. Without a confinement it may do what this process may.
-pub fn run(job: &Job<'_>, errors: Option<&File>, confinement: Option<&Confinement>) -> Finished {
+/// The surroundings of a program.
+#[derive(Clone, Copy, Debug)]
+pub enum Room<'a> {
+    /// It may do what this process may. When its time is over, its process group is ended.
+    Open,
+    /// The same in a process that belongs to one delivery: all that the program started is ended with it.
+    Alone,
+    /// It is confined and supervised.
+    Confined(&'a Confinement),
+}
+
+/// Runs the job; what it writes to its standard error goes to `errors`.
+pub fn run(job: &Job<'_>, errors: Option<&File>, room: Room<'_>) -> Finished {
     let Ok((reader, writer)) = pipe() else { return not_started(job) };
     let mut feed = Feed::new(writer, job.input);
     // What fits into the pipe is there before the program is: one that ends at once without reading has not refused it.
     feed.write();
-    let Ok(mut child) = start(job, reader.into(), errors, confinement) else { return not_started(job) };
-    Pump::new(&mut child, feed, job, confinement.is_some()).run(&mut child)
+    let strays = matches!(room, Room::Alone).then(Strays::watch);
+    let started = match room {
+        Room::Confined(confinement) => start_supervised(job, reader.into(), errors, confinement).map(|(child, line)| (child, Some(line))),
+        Room::Open | Room::Alone => start(job, reader.into(), errors).map(|child| (child, None)),
+    };
+    let Ok((mut child, line)) = started else { return not_started(job) };
+    let background = if let Room::Confined(confinement) = room { confinement.background() } else { 0 };
+    Pump { line, strays, background, ..Pump::new(&mut child, feed, job) }.run(child)
 }
 
 /// Not even the shell could be started.
-const NOT_STARTED: i32 = 127;
+pub(crate) const NOT_STARTED: i32 = 127;
 
 fn not_started(job: &Job<'_>) -> Finished {
     let size: usize = job.input.iter().map(|piece| piece.len()).sum();
     Finished { status: NOT_STARTED, refused_input: size > PIPE, ..Finished::default() }
 }
 
-fn start(job: &Job<'_>, input: OwnedFd, errors: Option<&File>, confinement: Option<&Confinement>) -> io::Result<Child> {
-    let name = job.arguments.first().map_or(&[][..], Vec::as_slice);
-    let to_log = || errors.and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
-    let spawn = |mut command: Command, input: OwnedFd| {
-        let usable = job.environment.iter().filter(|(name, _)| !name.is_empty());
-        let name_of = |name: &[u8]| OsString::from_vec(if confinement.is_some() { Confinement::marked(name) } else { name.to_vec() });
-        command.env_clear().envs(usable.map(|(name, value)| (name_of(name), OsStr::from_bytes(value))));
-        command.current_dir(job.folder).process_group(0).stdin(input).stderr(to_log());
-        command.stdout(match job.keep {
-            Some(_) => Stdio::piped(),
-            None if job.purpose.logs_output() => to_log(),
-            None => Stdio::null(),
-        });
-        command.spawn()
-    };
+fn start(job: &Job<'_>, input: OwnedFd, errors: Option<&File>) -> io::Result<Child> {
+    let name = name_of(job);
     let rest = || job.arguments.iter().skip(1).map(|argument| OsStr::from_bytes(argument));
-    let path = find(name, job);
-    if let Some(confinement) = confinement {
-        let mut command = confinement.command(path.as_deref(), name, job.umask);
-        command.args(rest());
-        return spawn(command, input);
-    }
-    if let Some(path) = path {
+    if let Some(path) = find(name, job) {
         let mut command = Command::new(&path);
         command.arg0(OsStr::from_bytes(name)).args(rest());
-        if let Ok(child) = spawn(command, input.try_clone()?) {
+        if let Ok(child) = spawn(command, job, input.try_clone()?, errors, <[u8]>::to_vec) {
             return Ok(child);
         }
     }
     // As procmail does: perhaps it is a script for the shell. If not, the shell says so in the log.
     let mut command = Command::new("/bin/sh");
     command.arg(OsStr::from_bytes(name)).args(rest());
-    spawn(command, input)
+    spawn(command, job, input, errors, <[u8]>::to_vec)
+}
+
+fn start_supervised(job: &Job<'_>, input: OwnedFd, errors: Option<&File>, confinement: &Confinement) -> io::Result<(Child, Arc<Line>)> {
+    let name = name_of(job);
+    let mut command = confinement.command(find(name, job).as_deref(), name, job.umask, job.time_limit);
+    command.args(job.arguments.iter().skip(1).map(|argument| OsStr::from_bytes(argument)));
+    let (line, theirs) = Line::pair()?;
+    line.send_input(input.as_fd())?;
+    let line = Arc::new(line);
+    background::begin(&line);
+    Ok((spawn(command, job, theirs, errors, Confinement::marked)?, line))
+}
+
+fn name_of<'a>(job: &Job<'a>) -> &'a [u8] {
+    job.arguments.first().map_or(&[][..], Vec::as_slice)
+}
+
+fn spawn(mut command: Command, job: &Job<'_>, input: OwnedFd, errors: Option<&File>, marked: fn(&[u8]) -> Vec<u8>) -> io::Result<Child> {
+    let to_log = || errors.and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
+    let usable = job.environment.iter().filter(|(name, _)| !name.is_empty());
+    command.env_clear().envs(usable.map(|(name, value)| (OsString::from_vec(marked(name)), OsStr::from_bytes(value))));
+    command.current_dir(job.folder).process_group(0).stdin(input).stderr(to_log());
+    command.stdout(match job.keep {
+        Some(_) => Stdio::piped(),
+        None if job.purpose.logs_output() => to_log(),
+        None => Stdio::null(),
+    });
+    command.spawn()
 }
 
 /// Finds the program in the job's PATH.
@@ -142,15 +175,21 @@ struct Pump<'a> {
     keep: usize,
     done: Finished,
     deadline: Option<Instant>,
+    /// Readable when the process that was started has ended: the program, or its supervisor.
     watch: Option<OwnedFd>,
     group: Option<Pid>,
-    /// What the program leaves running is ended with it.
-    sweep: bool,
+    /// To the supervisor, if there is one.
+    line: Option<Arc<Line>>,
+    /// What the supervisor said of the program.
+    report: Option<Report>,
+    strays: Option<Strays>,
+    /// How many programs may leave something running.
+    background: usize,
 }
 
 impl<'a> Pump<'a> {
-    fn new(child: &mut Child, feed: Feed<'a>, job: &Job<'_>, sweep: bool) -> Self {
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    fn new(child: &mut Child, feed: Feed<'a>, job: &Job<'_>) -> Self {
+        let group = Some(Pid::from_child(child));
         let output = child.stdout.take();
         if let Some(output) = &output {
             // Should this fail, a read may block, but never for longer than the program lives.
@@ -164,23 +203,21 @@ impl<'a> Pump<'a> {
             deadline: (!job.time_limit.is_zero()).then(|| Instant::now() + job.time_limit),
             watch: group.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
             group,
-            sweep,
+            line: None,
+            report: None,
+            strays: None,
+            background: 0,
         }
     }
 
-    fn run(mut self, child: &mut Child) -> Finished {
+    fn run(mut self, child: Child) -> Finished {
         let mut ended = false;
         loop {
             self.feed.write();
             self.read();
             ended = ended || self.has_ended();
             if ended && self.feed.pipe.is_none() && self.output.is_none() {
-                if self.sweep {
-                    self.signal(Signal::KILL);
-                }
-                self.done.status = child.wait().map_or(NOT_STARTED, code);
-                self.done.refused_input = self.feed.refused;
-                return self.done;
+                return self.finish(child);
             }
             if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return self.end(child);
@@ -189,28 +226,81 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Whether the program is done. Its number stays its own until it is waited for: signals to its group hit nobody else.
-    fn has_ended(&self) -> bool {
+    /// Whether the program is done.
+    fn has_ended(&mut self) -> bool {
+        let Some(line) = &self.line else { return self.is_over() };
+        match line.listen() {
+            Heard::Report(report) => self.report = Some(report),
+            // The supervisor was killed; how the program ended is lost.
+            Heard::Gone => self.line = None,
+            Heard::Nothing | Heard::End => {}
+        }
+        self.line.is_none() || self.report.is_some()
+    }
+
+    /// Whether the process that was started has ended. Its number stays its own until it is waited for: signals hit nobody else.
+    fn is_over(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         self.group.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), options), Ok(None)))
     }
 
+    fn finish(mut self, mut child: Child) -> Finished {
+        self.done.refused_input = self.feed.refused;
+        match (self.report, self.line) {
+            (Some(Report { status, left: true }), Some(line)) => {
+                self.done.status = status;
+                background::leave(child, line, self.background);
+            }
+            (report, _) => {
+                let status = child.wait().map_or(NOT_STARTED, code);
+                self.done.status = report.map_or(status, |report| report.status);
+            }
+        }
+        self.done
+    }
+
     /// Ends the program and all that it started.
-    fn end(mut self, child: &mut Child) -> Finished {
+    fn end(mut self, mut child: Child) -> Finished {
         self.done.timed_out = true;
-        self.signal(Signal::TERM);
-        let until = Instant::now() + GRACE;
-        while !self.has_ended() && Instant::now() < until {
+        let grace = match &self.line {
+            Some(line) => {
+                line.send_end();
+                GRACE + SWEEP
+            }
+            None => {
+                self.signal(Signal::TERM);
+                GRACE
+            }
+        };
+        let until = Instant::now() + grace;
+        while !self.is_over() && Instant::now() < until {
             self.feed.pipe = None;
             self.output = None;
             self.wait(false);
         }
+        self.has_ended();
+        if let Some(line) = self.line.take() {
+            self.done.status = self.report.map_or(-15, |report| report.status);
+            if self.is_over() {
+                let _ = child.wait();
+            } else {
+                // What not even SIGKILL has ended yet is not waited for.
+                background::leave(child, line, 0);
+            }
+            return self.done;
+        }
         self.signal(Signal::KILL);
         self.done.status = child.wait().map_or(-15, code);
+        if let Some(strays) = &self.strays {
+            strays.kill();
+        }
         self.done
     }
 
     fn signal(&self, signal: Signal) {
+        if let Some(strays) = &self.strays {
+            strays.signal(signal);
+        }
         if let Some(group) = self.group {
             // There may be nothing left to end.
             let _ = kill_process_group(group, signal);
@@ -241,11 +331,14 @@ impl<'a> Pump<'a> {
     /// Waits until something can be done.
     fn wait(&self, ended: bool) {
         const WITHOUT_WATCH: Duration = Duration::from_millis(10);
-        let mut fds = Vec::with_capacity(3);
+        let mut fds = Vec::with_capacity(4);
         fds.extend(self.feed.pipe.iter().map(|fd| PollFd::new(fd, PollFlags::OUT)));
         fds.extend(self.output.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         if !ended {
             fds.extend(self.watch.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+            if !self.done.timed_out {
+                fds.extend(self.line.iter().map(|line| PollFd::from_borrowed_fd(line.as_fd(), PollFlags::IN)));
+            }
         }
         let mut pause = self.deadline.map_or(Duration::from_secs(3600), |deadline| deadline.saturating_duration_since(Instant::now()));
         if self.done.timed_out {
@@ -286,7 +379,7 @@ mod tests {
             keep,
             time_limit,
         };
-        run(&job, None, None)
+        run(&job, None, Room::Open)
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! no way to gain privileges, and limits on memory, processes and files.
 //!
 //! A process can only give rights away for itself. So [`crate::child`] starts this very program once more under the name
-//! `pillarbox-program`; [`take_over`], called first thing in `main`, notices that, gives the rights away, and becomes the program that was
-//! asked for. The environment of the rule file travels with a mark before each name: a rule file's `LD_PRELOAD` must not
+//! `pillarbox-program`; [`take_over`], called first thing in `main`, notices that. The first such process stays as the supervisor; it
+//! starts a second, which gives the rights away and becomes the program that was asked for. The environment of the rule file travels with a mark before each name: a rule file's `LD_PRELOAD` must not
 //! be at work before the door is closed. Landlock does not know the network: `spamc` and its like go on working.
 
 use std::ffi::{OsStr, OsString};
@@ -14,14 +14,21 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use landlock::{ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::supervise::supervise;
+
 /// The name that this program is started under to become another one.
-const NAME: &str = "pillarbox-program";
+pub(crate) const NAME: &str = "pillarbox-program";
+/// The first argument of the supervisor: for how many milliseconds the program and what it leaves may run.
+const SUPERVISE: &str = "supervise=";
 /// Before each name of the environment until then.
 const MARK: &[u8] = b"_PILLARBOX_";
+/// The argument that says that rights to files are given away.
+const CONFINE: &str = "confine=1";
 /// The rights that are known here; a kernel that knows fewer gives away those that it knows.
 const KNOWN: ABI = ABI::V6;
 /// Open files, as most programs expect it; the daemon's own limit is far higher.
@@ -66,6 +73,8 @@ pub struct Confinement {
     processes: u64,
     /// Octets of a file that is written; 0: no limit.
     file: u64,
+    /// Programs, of all accounts, of which something may run on after their end.
+    background: u32,
 }
 
 /// Files and folders, with all that is below them.
@@ -82,18 +91,23 @@ impl Confinement {
     pub fn new(limits: &config::Filter, home: &Path, hidden: &[PathBuf], readable: &[PathBuf]) -> Self {
         let places = limits.confine_children.then(|| Places::of(&limits.child_places, home, hidden, readable));
         let Size { memory, processes, file } = Size::of(limits);
-        Self { places, memory, processes, file }
+        Self { places, memory, processes, file, background: limits.max_background_programs }
     }
 
-    /// The command that becomes the program at `path`, which sees `name` as its own; `None` if it was not found.
-    pub(crate) fn command(&self, path: Option<&Path>, name: &[u8], umask: u32) -> Command {
+    /// How many programs may leave something running.
+    pub(crate) fn background(&self) -> usize {
+        self.background as usize
+    }
+
+    /// The command that starts the program at `path`, which sees `name` as its own, under a supervisor; without a path, none was found.
+    pub(crate) fn command(&self, path: Option<&Path>, name: &[u8], umask: u32, time_limit: Duration) -> Command {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(NAME);
+        command.arg0(NAME).arg(format!("{SUPERVISE}{}", time_limit.as_millis()));
         for (key, number) in [("memory", self.memory), ("processes", self.processes), ("file", self.file), ("umask", umask.into())] {
             command.arg(format!("{key}={number}"));
         }
         if let Some(places) = &self.places {
-            command.arg("confine=1");
+            command.arg(CONFINE);
             for (key, paths) in [("read=", &places.readable), ("write=", &places.writable)] {
                 command.args(paths.iter().map(|path| OsString::from_vec([key.as_bytes(), path.as_os_str().as_bytes()].concat())));
             }
@@ -194,6 +208,13 @@ pub fn take_over() -> Option<ExitCode> {
         READY.store(true, Ordering::Relaxed);
         return None;
     }
+    let mut arguments = arguments.peekable();
+    if let Some(limit) = arguments.next_if(|argument| argument.as_bytes().starts_with(SUPERVISE.as_bytes())) {
+        let limit = limit.to_str().and_then(|text| text[SUPERVISE.len()..].parse().ok()).map_or(Duration::ZERO, Duration::from_millis);
+        let order: Vec<OsString> = arguments.collect();
+        let confine = order.iter().take_while(|argument| *argument != "--").any(|argument| argument == CONFINE);
+        return Some(supervise(order, limit, confine));
+    }
     let mut order = Order::default();
     for argument in arguments.by_ref() {
         if argument == "--" {
@@ -259,8 +280,8 @@ impl Order {
     /// Gives all rights to files away but those to the places. Privileges can be gained no more from here on.
     fn close_the_door(&self) -> Result<(), RulesetError> {
         let all = AccessFs::from_all(KNOWN);
-        // Signals to processes outside: the daemon runs as the same user.
-        let ruleset = Ruleset::default().handle_access(all)?.scope(Scope::Signal)?.create()?;
+        // Signals to processes outside: the daemon and the supervisor run as the same user.
+        let ruleset = Ruleset::default().handle_access(all)?.scope(Scope::Signal | Scope::AbstractUnixSocket)?.create()?;
         let ruleset = self.readable.iter().try_fold(ruleset, |ruleset, path| allow(ruleset, path, AccessFs::from_read(KNOWN)))?;
         let ruleset = self.writable.iter().try_fold(ruleset, |ruleset, path| allow(ruleset, path, all))?;
         ruleset.restrict_self()?;
@@ -282,7 +303,7 @@ fn lower(resource: Resource, current: u64, maximum: u64) -> rustix::io::Result<(
     setrlimit(resource, Rlimit { current: least(old.current, current), maximum: least(old.maximum, maximum) })
 }
 
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     // There is nobody left to tell if this fails.
     let _ = writeln!(std::io::stderr(), "{NAME}: {text}");
 }
@@ -310,7 +331,7 @@ mod tests {
     fn an_order_arrives_as_it_was_given() {
         let limits = config::Filter { child_places: vec!["/srv/a".to_owned(), "/srv/b:rw".to_owned()], ..config::Filter::default() };
         let confinement = Confinement::new(&limits, Path::new("/home/joe"), &[], &[]);
-        let command = confinement.command(Some(Path::new("/bin/x")), b"x", 0o22);
+        let command = confinement.command(Some(Path::new("/bin/x")), b"x", 0o22, Duration::ZERO);
         let mut order = Order::default();
         command.get_args().take_while(|argument| *argument != "--").for_each(|argument| order.take(argument.to_owned()));
         assert!(order.confine && order.readable.ends_with(&["/srv/a".into()]));
@@ -318,7 +339,7 @@ mod tests {
         assert_eq!((order.memory, order.processes, order.file), (limits.max_child_memory.0, 512, limits.max_child_file.0));
         assert_eq!(order.umask, 0o22);
         let open = config::Filter { confine_children: false, ..config::Filter::default() };
-        let command = Confinement::new(&open, Path::new("/home/joe"), &[], &[]).command(None, b"x", 0);
+        let command = Confinement::new(&open, Path::new("/home/joe"), &[], &[]).command(None, b"x", 0, Duration::ZERO);
         assert!(!command.get_args().any(|argument| argument == "confine=1"));
     }
 

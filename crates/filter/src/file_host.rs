@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Programs;
+use crate::child::Room;
 use crate::confine::Confinement;
 use crate::host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Text, Unreadable};
 use crate::program::Program;
@@ -64,7 +65,12 @@ impl Host for FileHost<'_> {
     }
 
     fn run(&mut self, job: &Job<'_>) -> Finished {
-        child::run(job, self.current_log(), self.confinement)
+        let room = match self.confinement {
+            Some(confinement) => Room::Confined(confinement),
+            None if self.own_process => Room::Alone,
+            None => Room::Open,
+        };
+        child::run(job, self.current_log(), room)
     }
 
     fn load(&mut self, path: &Path) -> Result<Option<Arc<Program>>, Unreadable> {

@@ -4,17 +4,20 @@
 //! outside (programs, folders, locks, the log) goes through the [`Host`] trait, of which [`FileHost`] is the standard one.
 //! Start reading at [`Evaluator::filter`]; the language's own regular expressions are in `regex`, its quoting in `words`.
 
+pub mod background;
 mod cache;
 pub mod check;
 pub mod child;
 mod condition;
 pub mod confine;
 mod delivery;
+mod descendants;
 mod dry_run;
 mod eval;
 mod file_host;
 pub mod formail;
 mod host;
+mod line;
 mod lockfile;
 mod message;
 mod outcome;
@@ -22,6 +25,7 @@ mod parse;
 mod prefilter;
 mod program;
 mod regex;
+mod supervise;
 mod text;
 pub mod trust;
 mod variables;

@@ -8,7 +8,6 @@ mod agent;
 mod agents;
 pub mod check;
 mod checkpoint;
-mod children;
 mod commands;
 pub mod control;
 mod gate;

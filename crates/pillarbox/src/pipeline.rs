@@ -69,10 +69,10 @@ impl Workers {
             threads = busy;
             if !threads.is_empty() {
                 house.aborted.store(true, Ordering::Relaxed);
-                crate::children::end_all();
+                filter::background::end_all();
             }
         }
-        crate::children::end_all();
+        filter::background::end_all();
         if !threads.is_empty() {
             tracing::warn!(workers = threads.len(), "workers did not come to an end; their messages stay in the queue");
         }
