@@ -176,14 +176,14 @@ TIMEOUT=1
 :0
 | (setsid sh -c 'trap \"\" TERM; echo $$ >orphan; while :; do sleep 1000; done' &); sleep 1000
 ";
-    std::fs::write(at("rc"), rules).unwrap();
+    std::fs::write(at("rc"), format!("MAILDIR={}\n{rules}", place.path().display())).unwrap();
     let mut command = Command::new(program("mailctl"));
-    command.arg("procmail").arg("SHELL=/bin/sh").arg(at("rc")).current_dir(place.path());
+    command.arg("procmail").arg("SHELL=/bin/sh").arg(at("rc"));
     succeed(&mut command, b"Subject: kept\n\ntext\n");
+    let runs = |name: &str| Path::new("/proc").join(std::fs::read_to_string(at(name)).unwrap().trim()).exists();
     // A program that ended well may leave something running, as under procmail.
     assert!(runs("earlier") && !runs("orphan"));
     succeed(Command::new("kill").arg(std::fs::read_to_string(at("earlier")).unwrap().trim()), b"");
-    assert!(std::fs::read_to_string(at("inbox")).unwrap().contains("Subject: kept"));
 }
 
 /// The program ends at once; what it has started waits for a word in joe's home.
