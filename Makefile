@@ -42,8 +42,11 @@ SEED ?= 1000000
 soak: peers
 	FILTER_PAIRS=$(PAIRS) FILTER_SEED=$(SEED) $(CARGO) test -p filter --test differential -- --nocapture
 
-bench: all
-	$(CARGO) build --release -p load
+# All three at once: built one by one, what they share would be built again for other features.
+BENCHED = $(CARGO) build --release -p pillarbox -p mailctl -p load
+
+bench:
+	$(BENCHED)
 	benches/run
 
 # Fails when a hot path costs over 10 percent more instructions than benches/instructions.json says.
@@ -51,8 +54,8 @@ bench-instructions:
 	$(CARGO) build --release -p bench
 	benches/instructions
 
-bench-%: all
-	$(CARGO) build --release -p load
+bench-%:
+	$(BENCHED)
 	benches/run $*
 
 # SIGKILL at random moments under load, see tests/e2e/crash.rs; then ten thousand power cuts of a simulated disk.

@@ -12,7 +12,7 @@ SIZES = [1_000, 10_000, 100_000, 1_000_000]
 # A row that grows more than this is a defect.
 BOUND = 1.5
 # The sizes are measured in turn, so that what else the machine does falls on all of them.
-ROUNDS = 3
+ROUNDS = 5
 
 
 def measure(folder, quick):

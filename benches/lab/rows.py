@@ -84,14 +84,16 @@ class AcceptAndDeliver(Accept):
 class Deliver(Row):
     """Until the last file is there. The number of messages follows the speed of the run before, so that all runs take about as long."""
 
-    def __init__(self, key, title, scene, synced, goal=None):
+    def __init__(self, key, title, scene, synced, goal=None, rules=None):
         super().__init__(key, title, scene, goal)
-        self.durability, self.speed = FILES.format(synced), {}
+        self.durability, self.rules, self.speed = FILES.format(synced), rules, {}
 
     def before(self, side):
         # Old mail goes, so that both sides begin each run alike; a new file name is never an old one.
         for box in scenes.BOXES:
             clear(side.maildir(box))
+            if self.rules:
+                side.write(box, ".procmailrc", self.rules)
 
     def run(self, side, seconds):
         messages = int(min(200_000, max(100, self.speed.get(side.name, 150) * seconds)))
@@ -100,6 +102,11 @@ class Deliver(Row):
         report = load("smtp", "--to", side.port("smtp"), "--sessions", 20, "--per-connection", 0, "--messages", messages, *to, *until)
         self.speed[side.name] = report["per_second"]
         return report["per_second"], report
+
+
+def recipes(count):
+    """A rule file of recipes none of which a message of the generator meets, so that each is tried."""
+    return "".join(f":0\n* ^Subject:.*no-such-word-{number}\\>\n.list-{number}/\n" for number in range(count))
 
 
 class Recipes(Row):
@@ -116,9 +123,7 @@ class Recipes(Row):
             return
         (folder / "Maildir" / "new").mkdir(parents=True)
         load("fill", "--maildir", folder / "in", "--messages", 1000)
-        rules = [f"MAILDIR={folder}/Maildir", "DEFAULT=$MAILDIR/"]
-        rules += [f":0\n* ^Subject:.*no-such-word-{number}\\>\n.list-{number}/" for number in range(self.count)]
-        (folder / "rc").write_text("\n".join(rules) + "\n")
+        (folder / "rc").write_text(f"MAILDIR={folder}/Maildir\nDEFAULT=$MAILDIR/\n" + recipes(self.count))
         (folder / "rc").chmod(0o644)
 
     def run(self, side, seconds):
@@ -176,6 +181,19 @@ class Cold(Open):
         begun = time.monotonic()
         report = imap(side, self.user, "--work", self.work, "--count", 1, "--seconds", 60)
         return (time.monotonic() - begun) * 1000, report
+
+
+class Mixed(Imap):
+    """The work of a day. Both servers start anew for it, so that its memory is its own and not that of the rows before."""
+
+    def before(self, side):
+        if side.name not in self.begun:
+            self.begun.add(side.name)
+            side.restart()
+
+    def __init__(self, clients, goal=None):
+        super().__init__("mixed", "mixed work of a day (commands)", "day", "mixed", clients, STORED, goal)
+        self.begun = set()
 
 
 class Consuming(Imap):
@@ -243,7 +261,7 @@ class IdleSessions(Row):
                    PASSWORD, "--work", "idle-memory", "--clients", str(self.sessions), "--seconds", "300"] + ["--tls"] * self.tls
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as held:
             ready = held.stderr.readline().split()
-            time.sleep(3 if self.scene is scenes.Hibernating else 0)
+            time.sleep(5 if self.scene is scenes.Hibernating else 0)
             settle(side.roots())
             after = memory(side.roots())
             held.stdin.close()
@@ -296,8 +314,8 @@ def imap_rows():
         yield Imap("copy", "COPY of one message", "work", "copy", clients, STORED)
         yield Consuming("move", "MOVE of one message", "move", "move", clients, STORED)
         yield Consuming("expunge", "delete and EXPUNGE one message", "move", "expunge", clients, FLAGS)
-    yield Imap("mixed", "mixed work of a day (commands)", "day", "mixed", 20, STORED, 5)
-    yield Imap("mixed", "mixed work of a day (commands)", "day", "mixed", 200, STORED)
+    yield Mixed(20, 5)
+    yield Mixed(200)
 
 
 ROWS = [
@@ -305,6 +323,8 @@ ROWS = [
     AcceptAndDeliver(),
     Deliver("deliver-procmail", "alias, .procmailrc, Maildir, until the last file", scenes.Procmail, "of the delivered file by procmail", 20),
     Deliver("deliver-lmtp", "alias, Maildir, until the last file", scenes.Lmtp, "of the delivered file by Dovecot"),
+    *(Deliver(f"deliver-recipes-{count}", f"alias, .procmailrc of {count} recipes, Maildir, until the last file", scenes.Procmail,
+              "of the delivered file by procmail", rules=recipes(count)) for count in (100, 2000)),
     Recipes(100),
     Recipes(2000),
     *imap_rows(),
