@@ -38,13 +38,13 @@ impl Reference<'_> {
             Node::Repeat(part, Times::Maybe) => self.ends(part, starts, last).union(starts).copied().collect(),
             Node::Repeat(part, times) => {
                 let mut all = if *times == Times::Any { starts.clone() } else { self.ends(part, starts, false) };
-                loop {
-                    let more: BTreeSet<Way> = self.ends(part, &all, false).union(&all).copied().collect();
-                    if more == all {
-                        return all;
-                    }
-                    all = more;
+                // Each way is gone on from once: what others lead to does not depend on it.
+                let mut fresh = all.clone();
+                while !fresh.is_empty() {
+                    fresh = self.ends(part, &fresh, false).difference(&all).copied().collect();
+                    all.extend(&fresh);
                 }
+                all
             }
         }
     }
