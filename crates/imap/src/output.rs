@@ -14,6 +14,8 @@ use crate::name;
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
+    /// So many of them were sent.
+    sent: usize,
 }
 
 /// Two digits at a time, so that a number costs half the divisions.
@@ -23,14 +25,33 @@ const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
 6061626364656667686970717273747576777879\
 8081828384858687888990919293949596979899";
 
-/// The names of every set of system flags, each with a blank behind it.
-static SYSTEM_FLAGS: LazyLock<[String; 32]> =
-    LazyLock::new(|| std::array::from_fn(|bits| Flags::from_bits(bits as u8).iter().flat_map(|flag| [flag.name(), " "]).collect()));
+/// Every set of system flags in parentheses, and the same with `\Recent`.
+static SYSTEM_FLAGS: LazyLock<[FlagList; 64]> = LazyLock::new(|| std::array::from_fn(FlagList::new));
+
+/// In [`SYSTEM_FLAGS`], where the sets with `\Recent` begin.
+const RECENT: usize = 32;
+
+/// A list of flags at the front of more octets than any has, since copying a fixed number takes a few instructions.
+struct FlagList {
+    octets: [u8; 64],
+    length: usize,
+}
+
+impl FlagList {
+    fn new(index: usize) -> Self {
+        let recent = if index >= RECENT { Some("\\Recent") } else { None };
+        let names: Vec<_> = recent.into_iter().chain(Flags::from_bits(index as u8 & 31).iter().map(|flag| flag.name())).collect();
+        let text = format!("({})", names.join(" "));
+        let mut octets = [0; 64];
+        octets[..text.len()].copy_from_slice(text.as_bytes());
+        Self { octets, length: text.len() }
+    }
+}
 
 impl Output {
     /// What waits to be sent.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.sent..]
     }
 
     /// The vector itself, for the writers of `mime`.
@@ -38,18 +59,25 @@ impl Output {
         &mut self.bytes
     }
 
-    /// Forgets the first `count` octets, which were sent. A large buffer is given back: most sessions are idle.
+    /// The first `count` octets were sent.
     pub(crate) fn sent(&mut self, count: usize) {
-        if count < self.bytes.len() {
-            self.bytes.drain(..count);
-        } else if self.bytes.capacity() > 4096 {
+        self.sent = self.bytes.len().min(self.sent + count);
+    }
+
+    /// Forgets what was sent. To be called before anything is written: the vector then holds what is to be sent and no more.
+    pub(crate) fn forget_sent(&mut self) {
+        self.bytes.drain(..std::mem::take(&mut self.sent));
+    }
+
+    /// Gives a large buffer back while nothing is to be said: most sessions are idle.
+    pub(crate) fn rest(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > 4096 {
             self.bytes = Vec::new();
-        } else {
-            self.bytes.clear();
         }
     }
 
     /// These octets as they are.
+    #[inline]
     pub(crate) fn raw(&mut self, octets: &[u8]) {
         self.bytes.extend_from_slice(octets);
     }
@@ -60,8 +88,17 @@ impl Output {
     }
 
     /// One octet.
+    #[inline]
     pub(crate) fn byte(&mut self, octet: u8) {
         self.bytes.push(octet);
+    }
+
+    /// The first `length` of these octets.
+    #[inline]
+    fn front<const N: usize>(&mut self, octets: &[u8; N], length: usize) {
+        let end = self.bytes.len() + length;
+        self.bytes.extend_from_slice(octets);
+        self.bytes.truncate(end);
     }
 
     /// The end of a line.
@@ -72,8 +109,13 @@ impl Output {
     /// A number in decimal.
     pub(crate) fn number(&mut self, number: impl Into<u64>) {
         let mut rest: u64 = number.into();
-        let mut digits = [0u8; 20];
-        let mut at = digits.len();
+        let length = rest.checked_ilog10().map_or(1, |log| log as usize + 1);
+        let start = self.bytes.len();
+        // Written where they are to stay: reading single octets back as words would wait for each of them.
+        self.bytes.extend_from_slice(&[0; 20]);
+        self.bytes.truncate(start + length);
+        let digits = &mut self.bytes[start..];
+        let mut at = length;
         while rest >= 100 {
             let pair = (rest % 100) as usize * 2;
             rest /= 100;
@@ -82,13 +124,10 @@ impl Output {
         }
         if rest >= 10 {
             let pair = rest as usize * 2;
-            at -= 2;
-            digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+            digits[..2].copy_from_slice(&PAIRS[pair..pair + 2]);
         } else {
-            at -= 1;
-            digits[at] = b'0' + rest as u8;
+            digits[0] = b'0' + rest as u8;
         }
-        self.bytes.extend_from_slice(&digits[at..]);
     }
 
     /// A string: quoted if it may be, otherwise a literal (RFC 3501 section 4.3).
@@ -143,23 +182,26 @@ impl Output {
 
     /// Flags and keywords in parentheses. `keywords` names the bits.
     pub(crate) fn flags(&mut self, recent: bool, flags: Flags, bits: u64, keywords: &[Keyword]) {
-        self.byte(b'(');
-        let start = self.bytes.len();
-        if recent {
-            self.raw(b"\\Recent ");
+        let list = &SYSTEM_FLAGS[usize::from(flags.bits() & 31) + if recent { RECENT } else { 0 }];
+        self.front(&list.octets, list.length);
+        if bits != 0 {
+            self.add_keywords(list.length > 2, bits, keywords);
         }
-        self.text(&SYSTEM_FLAGS[usize::from(flags.bits() & 31)]);
+    }
+
+    /// Puts keywords into the list of flags that was just written; `more` if it has some.
+    fn add_keywords(&mut self, mut more: bool, bits: u64, keywords: &[Keyword]) {
+        self.bytes.pop();
         let mut rest = bits;
         while rest != 0 {
             let bit = rest.trailing_zeros() as usize;
             rest &= rest - 1;
             if let Some(keyword) = keywords.get(bit) {
+                if std::mem::replace(&mut more, true) {
+                    self.byte(b' ');
+                }
                 self.text(keyword.as_str());
-                self.byte(b' ');
             }
-        }
-        if self.bytes.len() > start {
-            self.bytes.pop();
         }
         self.byte(b')');
     }

@@ -202,6 +202,7 @@ impl Session {
     /// Ends the session from the server's side, for example when it shuts down: says BYE with this text, unless the client
     /// would take it for a part of the response that it is being sent.
     pub fn end(&mut self, text: &str) {
+        self.core.out.forget_sent();
         self.core.leaving |= self.task.as_ref().is_some_and(|task| task.is_amid());
         self.core.bye(text);
         (self.task, self.ending, self.effect) = (None, None, None);
@@ -239,6 +240,7 @@ impl Session {
         if std::mem::take(&mut self.fresh) {
             self.heard = now;
         }
+        self.core.out.forget_sent();
         loop {
             let done = self.core.leaving && self.ending.is_none();
             if self.core.full() || done || self.waiting || self.effect.is_some() {
@@ -283,6 +285,7 @@ impl Session {
             self.core.unselect();
             return Step::Close;
         }
+        self.core.out.rest();
         let Some(step) = self.effect.take() else { return Step::Read };
         self.waiting = true;
         step

@@ -201,6 +201,18 @@ pub struct Meta {
     pub save_date: i64,
 }
 
+/// What of [`Meta`] is asked for beyond flags and modification sequence: a store may have to look at files for the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// The size; anything, if it is not asked for.
+    pub size: bool,
+    /// The two dates; anything, if they are not asked for.
+    pub dates: bool,
+}
+
+/// Messages that are looked up together where many are.
+const METAS_AT_ONCE: usize = 256;
+
 /// News for a session, in the order in which it must be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -297,13 +309,18 @@ pub trait Selected: Send {
     /// What is known of a message of the view. Of an expunged one that was not told yet, the last known state.
     fn meta(&self, uid: Uid) -> Option<Meta>;
 
-    /// [`Selected::meta`] of many messages of the view, ascending, in their order; what is not known is left out. Stores
-    /// that take a lock for each answer should take it once here: `FETCH 1:* (FLAGS)` goes through this.
-    fn each_meta(&self, uids: &[Uid], visit: &mut dyn FnMut(&Meta)) {
-        for uid in uids {
-            if let Some(meta) = self.meta(*uid) {
-                visit(&meta);
-            }
+    /// Adds [`Selected::meta`] of some hundred messages of the view, ascending, in their order; what is not known is left
+    /// out. Stores that take a lock for each answer should take it once here: `FETCH 1:* (FLAGS)` goes through this.
+    fn metas(&self, uids: &[Uid], _detail: Detail, known: &mut Vec<Meta>) {
+        known.extend(uids.iter().filter_map(|uid| self.meta(*uid)));
+    }
+
+    /// The same of any number of messages, one by one.
+    fn each_meta(&self, uids: &[Uid], detail: Detail, visit: &mut dyn FnMut(&Meta)) {
+        let mut known = Vec::with_capacity(uids.len().min(METAS_AT_ONCE));
+        for some in uids.chunks(METAS_AT_ONCE) {
+            self.metas(some, detail, &mut known);
+            known.drain(..).for_each(|meta| visit(&meta));
         }
     }
 

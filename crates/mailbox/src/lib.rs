@@ -57,6 +57,6 @@ pub use env::{Environment, Paths};
 pub use error::{Error, Result};
 pub use index::Indexer;
 pub use mailbox::Notice;
-pub use types::{Appended, Change, Copied, Listed, Meta, Pending, Status, StoreChange, StoreMode};
+pub use types::{Appended, Change, Copied, Detail, Listed, Meta, Pending, Status, StoreChange, StoreMode};
 pub use upload::Upload;
 pub use view::View;

@@ -7,7 +7,7 @@ use mail::{Flags, Uid};
 use proptest::prelude::*;
 
 use crate::testing::{World, append};
-use crate::{Change, Error, StoreChange, StoreMode, View};
+use crate::{Change, Detail, Error, StoreChange, StoreMode, View};
 
 /// One step. Views and messages are chosen modulo how many there are.
 #[derive(Clone, Debug)]
@@ -248,6 +248,14 @@ impl Model {
         }
         learn(session, told);
         assert_eq!(session.uids(), told.uids);
+        // Many at once are told as each by itself, those that are gone and one that never was among them, in any order.
+        let asked: Vec<_> = told.uids.iter().copied().chain([900_000]).chain(told.uids.iter().rev().copied()).collect();
+        let mut metas = Vec::new();
+        session.metas(&asked, Detail::ALL, |meta| metas.push(meta));
+        assert_eq!(metas, asked.iter().filter_map(|uid| session.meta(*uid)).collect::<Vec<_>>());
+        let mut flags = Vec::new();
+        session.metas(&asked, Detail::default(), |meta| flags.push((meta.uid, meta.flags, meta.modseq)));
+        assert_eq!(flags, metas.iter().map(|meta| (meta.uid, meta.flags, meta.modseq)).collect::<Vec<_>>());
         assert!(told.uids.windows(2).all(|pair| pair[0] < pair[1]));
         for (uid, flags) in &self.messages {
             assert_eq!(told.flags.get(uid), Some(flags), "flags of {uid} as told");

@@ -227,6 +227,15 @@ impl Table {
         self.place(uid).map(|(chunk, at)| self.chunks[chunk].slots[at].row)
     }
 
+    /// A message's row and where the base of its file name is found. `at` is as in [`Uids::follow`].
+    pub(crate) fn follow<'a>(&'a self, at: &mut (usize, usize), uid: Uid) -> Option<(&'a Row, impl Fn() -> &'a [u8] + use<'a>)> {
+        let expected = self.chunks.get(at.0).and_then(|chunk| chunk.uids.get(at.1)) == Some(&uid);
+        let found = if expected { *at } else { self.place(uid)? };
+        let chunk = &self.chunks[found.0];
+        *at = if found.1 + 1 < chunk.slots.len() { (found.0, found.1 + 1) } else { (found.0 + 1, 0) };
+        Some((&chunk.slots[found.1].row, move || chunk.name(found.1)))
+    }
+
     /// The base of a message's file name.
     pub(crate) fn name(&self, uid: Uid) -> Option<&[u8]> {
         self.place(uid).map(|(chunk, at)| self.chunks[chunk].name(at))

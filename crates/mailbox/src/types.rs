@@ -62,6 +62,20 @@ pub struct Meta {
     pub save_date: i64,
 }
 
+/// What of [`Meta`] is asked for beyond flags and modification sequence. The rest may take a look at a file, or at many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// The size; 0 if it is not asked for.
+    pub size: bool,
+    /// The two dates; 0 if they are not asked for.
+    pub dates: bool,
+}
+
+impl Detail {
+    /// Everything.
+    pub const ALL: Self = Self { size: true, dates: true };
+}
+
 /// News for a session, in the order in which it must be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -59,6 +59,15 @@ impl Uids {
         self.place(uid).map(|(piece, at)| self.starts[piece] + at as u32 + 1)
     }
 
+    /// Whether it is one of them. `at` is where it is expected, and then where the next one stands: who asks for one after the
+    /// other does not have each searched for.
+    pub(crate) fn follow(&self, at: &mut (usize, usize), uid: Uid) -> bool {
+        let expected = self.pieces.get(at.0).and_then(|piece| piece.get(at.1)) == Some(&uid);
+        let Some(found) = (if expected { Some(*at) } else { self.place(uid) }) else { return false };
+        *at = if found.1 + 1 < self.pieces[found.0].len() { (found.0, found.1 + 1) } else { (found.0 + 1, 0) };
+        true
+    }
+
     /// The highest UID.
     pub(crate) fn last(&self) -> Option<Uid> {
         self.pieces.last()?.last().copied()
@@ -139,6 +148,9 @@ mod tests {
                 prop_assert_eq!(uids.at(at as u32 + 1), Some(*uid));
                 prop_assert_eq!(uids.sequence(*uid), Some(at as u32 + 1));
             }
+            let (mut up, mut down) = Default::default();
+            prop_assert!(model.iter().all(|uid| uids.follow(&mut up, *uid)) && model.iter().rev().all(|uid| uids.follow(&mut down, *uid)));
+            prop_assert!(!uids.follow(&mut up, next + 3));
             prop_assert_eq!(uids.at(0), None);
             prop_assert_eq!(uids.at(model.len() as u32 + 1), None);
             prop_assert_eq!(uids.last(), model.last().copied());

@@ -16,9 +16,9 @@ use crate::error::{Error, Result};
 use crate::facts::NEIGHBOURS;
 use crate::log::Event;
 use crate::mailbox::{Guard, Mailbox, Notice};
-use crate::record::{Bits, Message, Row, short_size};
+use crate::record::{Bits, Message, NO_DATE, NO_SIZE, Row, short_size};
 use crate::state::{State, canonical};
-use crate::types::{Change, Meta, Status};
+use crate::types::{Change, Detail, Meta, Status};
 use crate::uids::Uids;
 use crate::vanished::{common, without};
 
@@ -158,32 +158,54 @@ impl View {
     /// What is known of a message of the view; of an expunged one that was not told yet, the last known state.
     #[must_use]
     pub fn meta(&self, uid: Uid) -> Option<Meta> {
-        self.meta_in(&mut self.mailbox.lock(), uid)
+        self.meta_in(&mut self.mailbox.lock(), uid, Detail::ALL)
     }
 
-    fn meta_in(&self, state: &mut State, uid: Uid) -> Option<Meta> {
+    fn meta_in(&self, state: &mut State, uid: Uid, detail: Detail) -> Option<Meta> {
         self.uids.sequence(uid)?;
         let known = state.keywords.known();
         let Some(mut row) = state.table.as_ref().and_then(|table| table.row(uid)) else {
             let ghost = self.ghost(state, uid)?;
-            return Some(meta_of(uid, &ghost.row, known, &ghost.name));
+            return Some(meta_of(uid, &ghost.row, known, detail, || &ghost.name));
         };
-        state.size(self.env(), uid, &mut row);
-        state.date(self.env(), uid, &mut row);
+        if detail.size {
+            state.size(self.env(), uid, &mut row);
+        }
+        if detail.dates {
+            state.date(self.env(), uid, &mut row);
+        }
         let name = state.table.as_ref().and_then(|table| table.name(uid))?;
-        Some(meta_of(uid, &row, known, name))
+        Some(meta_of(uid, &row, known, detail, || name))
     }
 
-    /// [`View::meta`] of many messages, in their order, with one lock for each few hundred; what is not known is left out.
-    /// `visit` is called without a lock and may ask the view.
-    pub fn each_meta(&self, uids: &[Uid], mut visit: impl FnMut(&Meta)) {
-        let mut known = Vec::with_capacity(uids.len().min(METAS_AT_ONCE));
-        for some in uids.chunks(METAS_AT_ONCE) {
+    /// As much of [`View::meta`] as is asked for, of many messages in their order; what is not known is left out. `take` is
+    /// called with the mailbox locked, which is given back after each few hundred: it must not ask the view.
+    pub fn metas(&self, uids: &[Uid], detail: Detail, mut take: impl FnMut(Meta)) {
+        let mut next = Next::default();
+        for mut left in uids.chunks(METAS_AT_ONCE) {
             let mut state = self.mailbox.lock();
-            known.extend(some.iter().filter_map(|uid| self.meta_in(&mut state, *uid)));
-            drop(state);
-            known.drain(..).for_each(|meta| visit(&meta));
+            next.known = state.keywords.known();
+            loop {
+                left = self.next_metas(&state, &mut next, left, detail, &mut take);
+                let Some((uid, rest)) = left.split_first() else { break };
+                self.meta_in(&mut state, *uid, detail).map(&mut take);
+                left = rest;
+            }
         }
+    }
+
+    /// Goes through view and table side by side, up to a message that is not in both or of which not enough is known.
+    fn next_metas<'a>(&self, state: &State, next: &mut Next, uids: &'a [Uid], detail: Detail, take: &mut impl FnMut(Meta)) -> &'a [Uid] {
+        let Some(table) = &state.table else { return uids };
+        for (at, uid) in uids.iter().enumerate() {
+            let Some((row, name)) = table.follow(&mut next.in_table, *uid) else { return &uids[at..] };
+            let unknown = detail.size && row.size == NO_SIZE || detail.dates && row.date == NO_DATE;
+            if unknown || !self.uids.follow(&mut next.in_view, *uid) {
+                return &uids[at..];
+            }
+            take(meta_of(*uid, row, next.known, detail, name));
+        }
+        &[]
     }
 
     /// The sequence number of the first message without `\Seen`.
@@ -385,15 +407,24 @@ impl View {
     }
 }
 
-fn meta_of(uid: Uid, row: &Row, known: u32, base: &[u8]) -> Meta {
-    let seconds = name::seconds(base);
-    let date = if row.date == crate::record::NO_DATE { seconds.unwrap_or(0) } else { row.date };
+/// Where the next of many messages is expected.
+#[derive(Debug, Default)]
+struct Next {
+    in_table: (usize, usize),
+    in_view: (usize, usize),
+    /// The letters of keywords that have names.
+    known: u32,
+}
+
+fn meta_of<'a>(uid: Uid, row: &Row, known: u32, detail: Detail, base: impl Fn() -> &'a [u8]) -> Meta {
+    let seconds = if detail.dates { name::seconds(base()) } else { None };
+    let date = if !detail.dates || row.date == NO_DATE { seconds.unwrap_or(0) } else { row.date };
     Meta {
         uid,
         flags: row.bits.flags(),
         keywords: u64::from(row.bits.keywords() & known),
         modseq: row.modseq,
-        size: if row.size == crate::record::NO_SIZE { 0 } else { u64::from(row.size) },
+        size: if !detail.size || row.size == NO_SIZE { 0 } else { u64::from(row.size) },
         internal_date: date,
         save_date: seconds.unwrap_or(date),
     }

@@ -82,15 +82,16 @@ impl Driver {
 
     async fn write(&mut self) -> io::Result<()> {
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let write = async {
-            let written = stream.write(self.session.output()).await?;
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        // All of it before the session says more: what is left would have to be moved to the front.
+        while !self.session.output().is_empty() {
+            let written = timeout(WRITE_TIMEOUT, stream.write(self.session.output())).await.map_err(late)??;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.session.written(written);
-            if self.session.output().is_empty() { stream.flush().await } else { Ok(()) }
-        };
-        timeout(WRITE_TIMEOUT, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        }
+        timeout(WRITE_TIMEOUT, stream.flush()).await.map_err(late)?
     }
 
     /// Waits for octets, a notice, the deadline, or the order to stop.

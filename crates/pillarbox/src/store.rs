@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use imap::store::{
-    Appended, Body, Change, Copied, Listed, Meta, Pending, Refusal, Result, Selected, Status, Store, StoreChange, StoreMode, Upload,
+    Appended, Body, Change, Copied, Detail, Listed, Meta, Pending, Refusal, Result, Selected, Status, Store, StoreChange, StoreMode, Upload,
 };
 use mail::{Flags, Keyword, ModSeq, SpecialUse, Uid, UidSet, search};
 use mailbox::View;
@@ -165,8 +165,9 @@ impl Selected for Open {
         self.view.meta(uid).as_ref().map(meta)
     }
 
-    fn each_meta(&self, uids: &[Uid], visit: &mut dyn FnMut(&Meta)) {
-        self.view.each_meta(uids, |known| visit(&meta(known)));
+    fn metas(&self, uids: &[Uid], detail: Detail, known: &mut Vec<Meta>) {
+        let Detail { size, dates } = detail;
+        self.view.metas(uids, mailbox::Detail { size, dates }, |one| known.push(meta(&one)));
     }
 
     fn first_unseen(&self) -> Option<u32> {

@@ -8,7 +8,7 @@ use crate::content::facts;
 use crate::core::{Core, Outcome};
 use crate::parse::{Cursor, Parse, Syntax};
 use crate::reply::Reply;
-use crate::store::{Refusal, Selected};
+use crate::store::{Detail, Refusal, Selected};
 
 const CRITERIA: [(&str, Criterion); 9] = [
     ("ARRIVAL", Criterion::Arrival),
@@ -56,7 +56,8 @@ fn criteria(cursor: &mut Cursor<'_>) -> Parse<Vec<Order>> {
 /// Messages in the order asked for.
 fn sorted(view: &dyn Selected, uids: &[Uid], orders: &[Order]) -> Result<Vec<Uid>, Refusal> {
     let mut known = Vec::with_capacity(uids.len());
-    view.each_meta(uids, &mut |meta| known.push((meta.uid, meta.internal_date, meta.size)));
+    let detail = Detail { size: true, dates: true };
+    view.each_meta(uids, detail, &mut |meta| known.push((meta.uid, meta.internal_date, meta.size)));
     let outside = |order: &Order| !matches!(order.by, Criterion::Arrival | Criterion::Size);
     let mut keys = vec![Keys::default(); known.len()];
     if orders.iter().any(outside) {

@@ -7,7 +7,7 @@ use crate::core::{Core, Next, Open, Outcome};
 use crate::parse::{Cursor, Parse, Syntax};
 use crate::reply::Reply;
 use crate::sequence::{Numbers, positions, uids_at};
-use crate::store::{Refusal, StoreChange, StoreMode};
+use crate::store::{Detail, Refusal, StoreChange, StoreMode};
 
 /// Flags as a client names them.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,7 @@ fn done(open: &Open, chosen: &[Uid], modified: &UidSet, change: &StoreChange<'_>
     let bit = |keyword: &Keyword| open.keywords.iter().position(|known| known == keyword).map_or(0, |at| 1u64 << at.min(63));
     let bits = change.keywords.iter().fold(0, |bits, keyword| bits | bit(keyword));
     let mut found = UidSet::new();
-    open.view.each_meta(chosen, &mut |meta| {
+    open.view.each_meta(chosen, Detail::default(), &mut |meta| {
         let (flags, keywords) = (meta.flags, meta.keywords);
         let as_asked = match change.mode {
             StoreMode::Replace => flags == change.flags && keywords == bits,

@@ -8,6 +8,7 @@ use crate::core::{Core, Outcome};
 use crate::parse::Cursor;
 use crate::reply::Reply;
 use crate::sequence::position;
+use crate::store::Detail;
 
 /// THREAD and UID THREAD.
 pub(crate) fn thread(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
@@ -23,7 +24,8 @@ pub(crate) fn thread(core: &mut Core, cursor: &mut Cursor<'_>) -> Outcome {
     let uid_form = core.uid;
     let (open, out) = core.open_and_out()?;
     let mut known = Vec::with_capacity(found.uids.len());
-    open.view.each_meta(&found.uids, &mut |meta| known.push((meta.uid, meta.internal_date)));
+    let detail = Detail { dates: true, ..Detail::default() };
+    open.view.each_meta(&found.uids, detail, &mut |meta| known.push((meta.uid, meta.internal_date)));
     let mut summaries = Vec::with_capacity(known.len());
     for (uid, arrival) in known {
         let facts = facts(&*open.view, uid)?;

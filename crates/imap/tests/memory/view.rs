@@ -161,12 +161,6 @@ impl Selected for View {
         self.with(|mailbox| Self::known(mailbox, uid).map(|message| message.meta(uid))).ok()?
     }
 
-    fn each_meta(&self, uids: &[Uid], visit: &mut dyn FnMut(&Meta)) {
-        let metas: Vec<_> =
-            self.with(|m| uids.iter().filter_map(|uid| Some(Self::known(m, *uid)?.meta(*uid))).collect()).unwrap_or_default();
-        metas.iter().for_each(visit);
-    }
-
     fn poll(&mut self, expunges: bool) -> Result<Vec<Change>> {
         let account = self.account.clone();
         let mut state = account.lock();

@@ -64,7 +64,7 @@ pub(super) fn begin(core: &mut Core, fetch: &mut Fetch, sequence: u32) -> Option
 impl Message {
     /// Gets all that is needed before the first octet is written, so that what cannot be read is left out as a whole.
     fn prepare(&mut self, open: &Open, fetch: &mut Fetch) -> Result<(), Refusal> {
-        let Wanted { summary, fields, others } = fetch.wanted;
+        let Wanted { summary, fields, others, .. } = fetch.wanted;
         let blob = if summary || fields { open.view.facts(self.uid) } else { None };
         if summary {
             self.facts = blob.as_ref().and_then(|blob| Facts::decode(blob));

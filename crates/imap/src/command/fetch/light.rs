@@ -2,7 +2,7 @@
 
 use mail::{Keyword, ModSeq};
 
-use super::Item;
+use super::{Fetch, Item};
 use crate::core::Core;
 use crate::output::Output;
 use crate::store::Meta;
@@ -11,13 +11,14 @@ use crate::store::Meta;
 pub(super) const BATCH: u32 = 128;
 
 /// Answers for the messages from `first` to `last`.
-pub(super) fn write(core: &mut Core, items: &[Item], first: u32, last: u32) {
+pub(super) fn write(core: &mut Core, fetch: &mut Fetch, first: u32, last: u32) {
     let (Some(open), out) = (&mut core.selected, &mut core.out) else { return };
     let uids = open.view.uids().get(first as usize - 1..last as usize).unwrap_or_default();
     let any_recent = open.view.status().recent > 0;
     let (view, keywords, told) = (&open.view, &mut open.keywords, &mut open.told);
     let mut at = 0;
-    view.each_meta(uids, &mut |meta| {
+    view.metas(uids, fetch.wanted.detail, &mut fetch.known);
+    for meta in fetch.known.drain(..) {
         while uids.get(at).is_some_and(|uid| *uid != meta.uid) {
             at += 1;
         }
@@ -27,15 +28,15 @@ pub(super) fn write(core: &mut Core, items: &[Item], first: u32, last: u32) {
         out.raw(b"* ");
         out.number(first + at as u32);
         out.raw(b" FETCH (");
-        for (at, item) in items.iter().enumerate() {
+        for (at, item) in fetch.items.iter().enumerate() {
             if at > 0 {
                 out.byte(b' ');
             }
             let recent = any_recent && *item == Item::Flags && view.is_recent(meta.uid);
-            write_item(item, meta, recent, keywords, told, out);
+            write_item(item, &meta, recent, keywords, told, out);
         }
         out.raw(b")\r\n");
-    });
+    }
 }
 
 /// One item with its name.

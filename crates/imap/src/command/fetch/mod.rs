@@ -18,7 +18,7 @@ use crate::frame::Input;
 use crate::parse::{Cursor, Parse, Syntax};
 use crate::reply::Reply;
 use crate::sequence::{Numbers, positions, uids_at};
-use crate::store::{StoreChange, StoreMode};
+use crate::store::{Detail, Meta, StoreChange, StoreMode};
 pub(crate) use items::Item;
 
 /// Which of the messages named are meant.
@@ -122,7 +122,7 @@ fn see(core: &mut Core, sequence: &UidSet) -> Result<Vec<Uid>, Reply> {
         return Ok(Vec::new());
     }
     let mut unseen = Vec::new();
-    open.view.each_meta(&uids_at(sequence, open.view.uids()), &mut |meta| {
+    open.view.each_meta(&uids_at(sequence, open.view.uids()), Detail::default(), &mut |meta| {
         if !meta.flags.has(Flag::Seen) {
             unseen.push(meta.uid);
         }
@@ -145,6 +145,8 @@ struct Wanted {
     fields: bool,
     /// What all other items need.
     others: Need,
+    /// What has to be known of a message beyond its flags.
+    detail: Detail,
 }
 
 impl Wanted {
@@ -154,6 +156,10 @@ impl Wanted {
             summary: items.iter().any(|item| item.need() == Need::Facts),
             fields: items.iter().any(Item::wants_kept_fields),
             others: others.unwrap_or(Need::Nothing),
+            detail: Detail {
+                size: items.contains(&Item::Size),
+                dates: items.iter().any(|item| matches!(item, Item::InternalDate | Item::SaveDate)),
+            },
         }
     }
 
@@ -172,7 +178,8 @@ pub(crate) struct Fetch {
     /// Messages whose `\Seen` this FETCH has set: their flags are told even if they were not asked for.
     seen: Vec<Uid>,
     message: Option<heavy::Message>,
-    /// A buffer for messages, used again and again.
+    /// What is known of the next messages; used again and again, as is the buffer for their content.
+    known: Vec<Meta>,
     scratch: Vec<u8>,
     /// Something could not be answered.
     failure: Option<Reply>,
@@ -184,7 +191,7 @@ impl Fetch {
     pub(crate) fn new(items: Vec<Item>, sequence: &UidSet, reply: Reply) -> Self {
         let wanted = Wanted::by(&items);
         let ranges = sequence.ranges().iter().rev().copied().collect();
-        Self { items, wanted, ranges, seen: Vec::new(), message: None, scratch: Vec::new(), failure: None, reply }
+        Self { items, wanted, ranges, seen: Vec::new(), message: None, known: Vec::new(), scratch: Vec::new(), failure: None, reply }
     }
 
     /// Takes at most `count` sequence numbers off the front.
@@ -216,7 +223,7 @@ impl Task for Fetch {
             let batch = if self.wanted.is_light() { light::BATCH } else { 1 };
             let Some((first, last)) = self.take(batch) else { break };
             if self.wanted.is_light() {
-                light::write(core, &self.items, first, last);
+                light::write(core, self, first, last);
             } else {
                 self.message = heavy::begin(core, self, first);
             }

@@ -6,6 +6,7 @@ use super::{Return, slice};
 use crate::core::{Core, Open};
 use crate::output::Output;
 use crate::reply::Reply;
+use crate::store::Detail;
 
 /// Writes what SEARCH has found, and keeps it if that was asked. `modseq` says that the conditions had MODSEQ, so that the
 /// answer tells the highest one of its messages.
@@ -127,7 +128,7 @@ fn highest(open: &Open, uids: &[Uid], asked: bool) -> ModSeq {
     if asked {
         let mut ascending = uids.to_vec();
         ascending.sort_unstable();
-        open.view.each_meta(&ascending, &mut |meta| highest = highest.max(meta.modseq));
+        open.view.each_meta(&ascending, Detail::default(), &mut |meta| highest = highest.max(meta.modseq));
     }
     highest
 }
