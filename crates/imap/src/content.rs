@@ -53,7 +53,7 @@ pub(crate) fn facts(view: &dyn Selected, uid: Uid) -> store::Result<Facts> {
         return Ok(facts);
     }
     match Content::open(view, uid, Need::Whole, Vec::new()) {
-        Ok(content) => Ok(content.find_facts(view, uid)),
+        Ok(content) => Ok(content.find_facts(view, uid).0),
         Err(Refusal::Expunged) => Ok(Facts::default()),
         Err(refusal) => Err(refusal),
     }
@@ -169,10 +169,11 @@ impl Content {
     }
 
     /// Finds the facts and has them kept. It must have been read whole.
-    pub(crate) fn find_facts(&self, view: &dyn Selected, uid: Uid) -> Facts {
+    pub(crate) fn find_facts(&self, view: &dyn Selected, uid: Uid) -> (Facts, Arc<[u8]>) {
         let facts = Facts::from_structure(&self.structure());
-        view.keep_facts(uid, Arc::from(facts.encode()));
-        facts
+        let blob: Arc<[u8]> = Arc::from(facts.encode());
+        view.keep_facts(uid, Arc::clone(&blob));
+        (facts, blob)
     }
 
     /// What a section is. `structure` is only asked for where part numbers need it.
@@ -296,7 +297,19 @@ fn clip(window: Window, total: u64) -> u64 {
 
 /// The announcement of a literal.
 fn head(count: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("{{{count}}}\r\n").as_bytes());
+    let mut digits = [0; 20];
+    let (mut at, mut rest) = (digits.len(), count);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.push(b'{');
+    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(b"}\r\n");
 }
 
 /// A long string that is being written.
@@ -358,23 +371,22 @@ impl Disk {
         self.octets.resize(PIECE, 0);
         let count = content.read(&mut self.octets, self.place.raw, end)?;
         let piece = &self.octets[..count];
-        let mut wire = Vec::with_capacity(count + count / 16);
+        let start = out.len();
         let joined = self.place.after_cr && piece[0] == b'\n';
         if joined {
-            wire.push(b'\n');
+            out.push(b'\n');
         }
-        eol::push_wire(&piece[usize::from(joined)..], &mut wire);
-        let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(wire.len());
-        let shown = usize::try_from(left).unwrap_or(usize::MAX).min(wire.len() - skipped);
-        out.extend_from_slice(&wire[skipped..skipped + shown]);
+        eol::push_wire(&piece[usize::from(joined)..], out);
+        let wire = out.len() - start;
+        let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(wire);
+        out.drain(start..start + skipped);
+        let shown = usize::try_from(left).unwrap_or(usize::MAX).min(wire - skipped);
+        out.truncate(start + shown);
         self.skip -= skipped as u64;
         // A piece of which not all was shown is read again by the FETCH that follows.
-        if skipped + shown == wire.len() {
-            self.place = Place {
-                raw: self.place.raw + count as u64,
-                wire: self.place.wire + wire.len() as u64,
-                after_cr: piece[count - 1] == b'\r',
-            };
+        if skipped + shown == wire {
+            self.place =
+                Place { raw: self.place.raw + count as u64, wire: self.place.wire + wire as u64, after_cr: piece[count - 1] == b'\r' };
         }
         Ok(shown as u64)
     }

@@ -349,6 +349,11 @@ pub trait Selected: Send {
     /// The facts about a message's content that were kept by [`Selected::keep_facts`], see `mime::Facts`.
     fn facts(&self, uid: Uid) -> Option<Arc<[u8]>>;
 
+    /// Adds [`Selected::facts`] of each of some messages. Stores that take a lock for each should take it once here.
+    fn many_facts(&self, uids: &[Uid], found: &mut Vec<Option<Arc<[u8]>>>) {
+        found.extend(uids.iter().map(|uid| self.facts(*uid)));
+    }
+
     /// Keeps facts about a message's content, so that the next FETCH need not open it. A cache: may be forgotten.
     fn keep_facts(&self, uid: Uid, facts: Arc<[u8]>);
 

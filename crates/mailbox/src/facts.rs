@@ -38,13 +38,13 @@ impl FactsCache {
     }
 
     pub(crate) fn find(&self, key: Key) -> Option<Arc<[u8]>> {
+        self.lock().find(key, self.limit)
+    }
+
+    /// Adds the facts of each of some messages of a mailbox.
+    pub(crate) fn find_many(&self, slot: u32, uids: &[Uid], found: &mut Vec<Option<Arc<[u8]>>>) {
         let mut inner = self.lock();
-        if let Some(facts) = inner.hot.get(&key) {
-            return Some(Arc::clone(facts));
-        }
-        let facts = inner.cold.remove(&key)?;
-        inner.put(key, Arc::clone(&facts), self.limit);
-        Some(facts)
+        found.extend(uids.iter().map(|uid| inner.find((slot, *uid), self.limit)));
     }
 
     /// Whether the index is to be asked for the neighbourhood of a message; only the first time.
@@ -72,6 +72,15 @@ fn cost(facts: &[u8]) -> usize {
 }
 
 impl Inner {
+    fn find(&mut self, key: Key, limit: usize) -> Option<Arc<[u8]>> {
+        if let Some(facts) = self.hot.get(&key) {
+            return Some(Arc::clone(facts));
+        }
+        let facts = self.cold.remove(&key)?;
+        self.put(key, Arc::clone(&facts), limit);
+        Some(facts)
+    }
+
     fn put(&mut self, key: Key, facts: Arc<[u8]>, limit: usize) {
         self.octets += cost(&facts);
         if let Some(old) = self.hot.insert(key, facts) {
@@ -100,6 +109,9 @@ mod tests {
             assert!((inner.hot.len() + inner.cold.len()) * 100 <= 10_000);
         }
         assert_eq!(cache.find((1, 500)), None);
+        let mut found = vec![None];
+        cache.find_many(1, &[500, 0], &mut found);
+        assert_eq!(found, [None, None, Some(facts(0))]);
         assert!(cache.ask((1, 5)) && !cache.ask((1, 6)));
         cache.forget(1);
         assert_eq!(cache.find((1, 0)), None);

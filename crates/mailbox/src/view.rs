@@ -380,6 +380,16 @@ impl View {
         found
     }
 
+    /// Adds [`View::facts`] of each of some messages.
+    pub fn many_facts(&self, uids: &[Uid], found: &mut Vec<Option<Arc<[u8]>>>) {
+        let before = found.len();
+        let slot = self.mailbox.lock().slot;
+        self.env().facts.find_many(slot, uids, found);
+        for (uid, facts) in uids.iter().zip(&mut found[before..]).filter(|(_, facts)| facts.is_none()) {
+            *facts = self.facts(*uid);
+        }
+    }
+
     /// Keeps facts about a message's content, so that the next question need not open it. A cache: may be forgotten.
     pub fn keep_facts(&self, uid: Uid, facts: Arc<[u8]>) {
         let slot = self.mailbox.lock().slot;

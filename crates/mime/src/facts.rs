@@ -84,7 +84,34 @@ impl<'a> KeptFields<'a> {
     }
 }
 
-/// The summary of one message.
+/// What FETCH tells of a message, as IMAP writes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary<'a> {
+    /// ENVELOPE.
+    pub envelope: &'a [u8],
+    /// BODY.
+    pub body: &'a [u8],
+    /// BODYSTRUCTURE.
+    pub bodystructure: &'a [u8],
+}
+
+impl<'a> Summary<'a> {
+    /// Finds it in a blob without reading the rest of it; `None` if it is of another version.
+    #[must_use]
+    pub fn find(blob: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader { rest: blob };
+        (reader.byte()? == VERSION).then_some(())?;
+        if reader.byte()? != 0 {
+            reader.slice()?;
+        }
+        for _ in 0..4 {
+            reader.number()?;
+        }
+        Some(Self { envelope: reader.slice()?, body: reader.slice()?, bodystructure: reader.slice()? })
+    }
+}
+
+/// All that is kept of one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The fields for [`KeptFields`], unless they are longer than [`limits::KEPT`].
@@ -291,12 +318,14 @@ mod tests {
         ] {
             let facts = Facts::of(raw.as_bytes());
             let blob = facts.encode();
+            let Facts { envelope, body, bodystructure, .. } = &facts;
+            assert_eq!(Summary::find(&blob), Some(Summary { envelope, body, bodystructure }), "{raw:?}");
             assert_eq!(Facts::decode(&blob), Some(facts), "{raw:?}");
             for cut in 0..blob.len() {
                 assert_eq!(Facts::decode(&blob[..cut]), None, "{raw:?} {cut}");
             }
         }
-        assert_eq!(Facts::decode(&[VERSION + 1]), None);
+        assert_eq!((Facts::decode(&[VERSION + 1]), Summary::find(&[VERSION + 1])), (None, None));
     }
 
     #[test]

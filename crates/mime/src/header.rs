@@ -133,7 +133,7 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
 /// Copies the fields that `wanted` likes, as they stand (`BODY[HEADER.FIELDS ...]`). The blank line follows if the header
 /// has one, or if `always_blank`.
 pub(crate) fn pick(header: &[u8], always_blank: bool, mut wanted: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(header.len().min(512));
     let mut iter = fields(header);
     for field in iter.by_ref() {
         if wanted(field.name) {

@@ -41,7 +41,7 @@ pub use content::{Content, Parameter};
 pub use date::{Sent, day_of};
 pub use encoded::decode as decode_words;
 pub use envelope::Envelope;
-pub use facts::{Facts, KeptFields};
+pub use facts::{Facts, KeptFields, Summary};
 pub use fold::fold;
 pub use html::html_to_text;
 pub use ids::{Links, message_ids};

@@ -195,6 +195,10 @@ impl Selected for Open {
         self.view.facts(uid)
     }
 
+    fn many_facts(&self, uids: &[Uid], found: &mut Vec<Option<Arc<[u8]>>>) {
+        self.view.many_facts(uids, found);
+    }
+
     fn keep_facts(&self, uid: Uid, facts: Arc<[u8]>) {
         self.view.keep_facts(uid, facts);
     }

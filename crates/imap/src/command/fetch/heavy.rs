@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mail::Uid;
 use mime::eol::Window;
-use mime::{BinaryError, Facts, KeptFields, Structure, Text};
+use mime::{BinaryError, KeptFields, Structure, Summary, Text};
 
 use super::items::Named;
 use super::{Fetch, Item, Wanted, light};
@@ -20,7 +20,8 @@ use crate::store::{Meta, Refusal};
 pub(super) struct Message {
     uid: Uid,
     meta: Meta,
-    facts: Option<Facts>,
+    /// The facts about its content, if ENVELOPE or BODYSTRUCTURE is asked for.
+    summary: Option<Arc<[u8]>>,
     /// The facts that the mailbox keeps, if common header fields are asked for and are among them.
     kept: Option<Arc<[u8]>>,
     content: Option<Content>,
@@ -35,11 +36,11 @@ pub(super) struct Message {
 /// Begins the answer for a message; `None` if there is none.
 pub(super) fn begin(core: &mut Core, fetch: &mut Fetch, sequence: u32) -> Option<Message> {
     let (open, out) = core.open_and_out().ok()?;
-    let uid = open.view.uids().get(sequence as usize - 1).copied()?;
-    let meta = open.view.meta(uid)?;
+    let (meta, blob) = fetch.look_ahead(&*open.view, sequence)?;
+    let uid = meta.uid;
     open.learn(meta.keywords, out);
-    let mut message = Message { uid, meta, facts: None, kept: None, content: None, next: 0, begun: false, stream: None };
-    if let Err(refusal) = message.prepare(open, fetch) {
+    let mut message = Message { uid, meta, summary: None, kept: None, content: None, next: 0, begun: false, stream: None };
+    if let Err(refusal) = message.prepare(open, fetch, blob) {
         // The others are answered nevertheless (RFC 2180 section 4.1.2).
         fetch.failure = Some(match refusal {
             Refusal::Expunged => Reply::ok("Some messages were expunged already.").code("EXPUNGEISSUED"),
@@ -63,13 +64,12 @@ pub(super) fn begin(core: &mut Core, fetch: &mut Fetch, sequence: u32) -> Option
 
 impl Message {
     /// Gets all that is needed before the first octet is written, so that what cannot be read is left out as a whole.
-    fn prepare(&mut self, open: &Open, fetch: &mut Fetch) -> Result<(), Refusal> {
+    fn prepare(&mut self, open: &Open, fetch: &mut Fetch, blob: Option<Arc<[u8]>>) -> Result<(), Refusal> {
         let Wanted { summary, fields, others, .. } = fetch.wanted;
-        let blob = if summary || fields { open.view.facts(self.uid) } else { None };
         if summary {
-            self.facts = blob.as_ref().and_then(|blob| Facts::decode(blob));
+            self.summary = blob.as_ref().filter(|blob| Summary::find(blob).is_some()).cloned();
         }
-        let lacks_facts = summary && self.facts.is_none();
+        let lacks_facts = summary && self.summary.is_none();
         let lacks_all = blob.is_none();
         self.kept = blob.filter(|blob| fields && KeptFields::find(blob).is_some());
         let need = match (lacks_facts, fields && self.kept.is_none()) {
@@ -82,7 +82,7 @@ impl Message {
         }
         let mut content = Content::open(&*open.view, self.uid, need, std::mem::take(&mut fetch.scratch))?;
         if lacks_facts {
-            self.facts = Some(content.find_facts(&*open.view, self.uid));
+            self.summary = Some(content.find_facts(&*open.view, self.uid).1);
         } else if fields && lacks_all && content.read_if_small()? {
             // The next one who asks need not open it.
             content.find_facts(&*open.view, self.uid);
@@ -116,7 +116,8 @@ impl Message {
         let condstore = core.enabled.condstore;
         let (Some(open), out) = (&mut core.selected, &mut core.out) else { return Ok(true) };
         let kept = self.kept.as_ref().and_then(|blob| KeptFields::find(blob));
-        let parts = Parts { uid: self.uid, content: self.content.as_ref(), facts: self.facts.as_ref(), kept, structure: OnceCell::new() };
+        let summary = self.summary.as_ref().and_then(|blob| Summary::find(blob)).unwrap_or(UNKNOWN);
+        let parts = Parts { uid: self.uid, content: self.content.as_ref(), summary, kept, structure: OnceCell::new() };
         loop {
             if let (Some(stream), Some(content)) = (&mut self.stream, parts.content) {
                 while !stream.run(content, &mut open.measured, out.vec())? {
@@ -172,11 +173,14 @@ impl Message {
     }
 }
 
+/// What stands for a summary that nobody could make.
+const UNKNOWN: Summary<'static> = Summary { envelope: b"NIL", body: b"NIL", bodystructure: b"NIL" };
+
 /// What a message is made of, found as far as it is needed.
 struct Parts<'a> {
     uid: Uid,
     content: Option<&'a Content>,
-    facts: Option<&'a Facts>,
+    summary: Summary<'a>,
     kept: Option<KeptFields<'a>>,
     structure: OnceCell<Structure<'a>>,
 }
@@ -206,19 +210,18 @@ impl<'a> Parts<'a> {
             content::write_octets(&kept.pick(names), named.partial, out.vec());
             return Ok(Written::Whole);
         }
-        let fact = |text: fn(&Facts) -> &[u8]| self.facts.map_or(b"NIL".as_slice(), text);
         match (item, self.content) {
             (Item::Envelope, _) => {
                 out.raw(b"ENVELOPE ");
-                out.raw(fact(|facts| &facts.envelope));
+                out.raw(self.summary.envelope);
             }
             (Item::Structure { extended: true }, _) => {
                 out.raw(b"BODYSTRUCTURE ");
-                out.raw(fact(|facts| &facts.bodystructure));
+                out.raw(self.summary.bodystructure);
             }
             (Item::Structure { extended: false }, _) => {
                 out.raw(b"BODY ");
-                out.raw(fact(|facts| &facts.body));
+                out.raw(self.summary.body);
             }
             (Item::Section(named), Some(content)) => {
                 out.raw(&named.label);

@@ -8,6 +8,9 @@ mod heavy;
 mod items;
 mod light;
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use mail::search::Key;
 use mail::{Flag, Flags, ModSeq, Uid, UidSet};
 
@@ -18,7 +21,7 @@ use crate::frame::Input;
 use crate::parse::{Cursor, Parse, Syntax};
 use crate::reply::Reply;
 use crate::sequence::{Numbers, positions, uids_at};
-use crate::store::{Detail, Meta, StoreChange, StoreMode};
+use crate::store::{Detail, Meta, Selected, StoreChange, StoreMode};
 pub(crate) use items::Item;
 
 /// Which of the messages named are meant.
@@ -169,6 +172,9 @@ impl Wanted {
     }
 }
 
+/// So many messages that need facts about their content are looked up at once.
+const AHEAD: usize = 32;
+
 /// A FETCH on its way.
 pub(crate) struct Fetch {
     items: Vec<Item>,
@@ -180,6 +186,8 @@ pub(crate) struct Fetch {
     message: Option<heavy::Message>,
     /// What is known of the next messages; used again and again, as is the buffer for their content.
     known: Vec<Meta>,
+    /// The next messages that need their content, or facts about it.
+    ahead: VecDeque<(Meta, Option<Arc<[u8]>>)>,
     scratch: Vec<u8>,
     /// Something could not be answered.
     failure: Option<Reply>,
@@ -191,7 +199,38 @@ impl Fetch {
     pub(crate) fn new(items: Vec<Item>, sequence: &UidSet, reply: Reply) -> Self {
         let wanted = Wanted::by(&items);
         let ranges = sequence.ranges().iter().rev().copied().collect();
-        Self { items, wanted, ranges, seen: Vec::new(), message: None, known: Vec::new(), scratch: Vec::new(), failure: None, reply }
+        Self {
+            items,
+            wanted,
+            ranges,
+            seen: Vec::new(),
+            message: None,
+            known: Vec::new(),
+            ahead: VecDeque::new(),
+            scratch: Vec::new(),
+            failure: None,
+            reply,
+        }
+    }
+
+    /// What is known of a message and, if it is asked for, the facts about its content. Those of the next ones are found with it.
+    fn look_ahead(&mut self, view: &dyn Selected, sequence: u32) -> Option<(Meta, Option<Arc<[u8]>>)> {
+        let uids = view.uids();
+        let first = sequence as usize - 1;
+        let uid = *uids.get(first)?;
+        if self.ahead.is_empty() {
+            // The rest of its range has just been put back.
+            let last = self.ranges.last().filter(|range| range.0 == sequence + 1).map_or(sequence, |range| range.1);
+            let some = uids.get(first..uids.len().min(last as usize).min(first + AHEAD))?;
+            view.metas(some, self.wanted.detail, &mut self.known);
+            let (mut facts, known) = (Vec::new(), self.known.drain(..));
+            if self.wanted.summary || self.wanted.fields {
+                let there: Vec<_> = known.as_slice().iter().map(|meta| meta.uid).collect();
+                view.many_facts(&there, &mut facts);
+            }
+            self.ahead.extend(known.zip(facts.into_iter().chain(std::iter::repeat(None))));
+        }
+        self.ahead.pop_front_if(|(meta, _)| meta.uid == uid)
     }
 
     /// Takes at most `count` sequence numbers off the front.
@@ -207,6 +246,8 @@ impl Fetch {
 
 impl Task for Fetch {
     fn run(&mut self, core: &mut Core, _input: &mut Input) -> Progress {
+        // Much may have changed while the client took what there was.
+        self.ahead.clear();
         loop {
             if core.full() {
                 return Progress::Full;
