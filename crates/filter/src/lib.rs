@@ -36,6 +36,7 @@ pub use dry_run::DryRun;
 pub use eval::{Base, Evaluator, Request, RuleFile, calendar};
 pub use file_host::FileHost;
 pub use host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Purpose, Text, Unreadable};
+pub use message::Letter;
 pub use outcome::{Delivery, Event, Origin, Outcome, Target, Tested};
 pub use program::Program;
 #[cfg(fuzzing)]

@@ -3,6 +3,7 @@
 //! A header ends at the first empty line; continued header lines are joined with one blank for the search but stay as
 //! they are in what is delivered. The search areas are made once and kept; a message is never copied for a condition.
 
+use std::io;
 use std::sync::OnceLock;
 
 use memchr::memmem;
@@ -16,6 +17,50 @@ pub(crate) enum Area {
     Body,
     /// All of it.
     Whole,
+}
+
+/// A message on its way to the evaluator, gathered in the one place in memory that it has there: a large one is not copied.
+#[derive(Debug)]
+pub struct Letter(Vec<u8>);
+
+/// What stands before and behind a message, so that each of its lines is between newlines.
+const FRAME: u8 = b'\n';
+
+impl Letter {
+    /// An empty message with room for so many octets.
+    #[must_use]
+    pub fn with_capacity(size: usize) -> Self {
+        let mut framed = Vec::with_capacity(size.saturating_add(2));
+        framed.push(FRAME);
+        Self(framed)
+    }
+}
+
+impl io::Write for Letter {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl From<&[u8]> for Letter {
+    fn from(text: &[u8]) -> Self {
+        let mut letter = Self::with_capacity(text.len());
+        letter.0.extend_from_slice(text);
+        letter
+    }
+}
+
+impl From<Vec<u8>> for Letter {
+    fn from(mut text: Vec<u8>) -> Self {
+        text.reserve_exact(2);
+        text.insert(0, FRAME);
+        Self(text)
+    }
 }
 
 /// A message.
@@ -50,11 +95,10 @@ const NOTHING: &[u8] = b"\n\n";
 
 impl Message {
     /// Takes a message in. With `berkeley`, Content-Length fields have no meaning.
-    pub(crate) fn new(text: &[u8], berkeley: bool) -> Self {
-        let mut framed = Vec::with_capacity(text.len() + 2);
-        framed.push(b'\n');
-        framed.extend_from_slice(text);
-        framed.push(b'\n');
+    pub(crate) fn new(letter: Letter, berkeley: bool) -> Self {
+        let Letter(mut framed) = letter;
+        framed.push(FRAME);
+        let text = &framed[1..framed.len() - 1];
         let (first_quotable, body, folds) = divide(text);
         let length_field = if berkeley { None } else { content_length(&text[..body]) };
         let mut message = Self { framed, body, folds, first_quotable, rest: 0, length_field, cache: Cache::default() };
@@ -249,7 +293,7 @@ mod tests {
     use super::*;
 
     fn message(text: &str) -> Message {
-        Message::new(text.as_bytes(), false)
+        Message::new(text.as_bytes().into(), false)
     }
 
     fn check(text: &str, header: &str, body: &str) {

@@ -1,6 +1,7 @@
 //! What became of a message, and why.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::host::{FolderKind, Purpose};
 use crate::variables::Variables;
@@ -9,7 +10,7 @@ use crate::variables::Variables;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The file.
-    pub file: Vec<u8>,
+    pub file: Arc<[u8]>,
     /// The line, from 1.
     pub line: u32,
 }

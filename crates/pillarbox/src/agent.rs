@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use auth::Account;
 use config::Config;
+use filter::Letter;
 use filter::Programs;
 use filter::confine::Confinement;
 use journal::Recovered;
@@ -278,13 +279,13 @@ impl Agent {
         let large = delivery.content.len() >= LARGE;
         let _turn = large.then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner));
         let from = rules::from_line(&delivery.sender, delivery.id.micros() / 1_000_000);
-        let mut message = Vec::with_capacity(from.len() + delivery.head.len() + delivery.content.len() as usize);
-        message.extend_from_slice(&from);
-        Whole { head: &delivery.head, content: delivery.content, at: 0 }.read_to_end(&mut message).map_err(|error| error.to_string())?;
+        let mut message = Letter::with_capacity(from.len() + delivery.head.len() + delivery.content.len() as usize);
+        let mut whole = from.as_slice().chain(Whole { head: &delivery.head, content: delivery.content, at: 0 });
+        std::io::copy(&mut whole, &mut message).map_err(|error| error.to_string())?;
         let arguments = (delivery.extension.as_str(), delivery.sender.as_str());
         let confinement = self.confinement(&config.filter);
         let how = (&config.filter, &self.programs, confinement.as_deref());
-        let filtered = rules::run(&self.surroundings, &rules, how, arguments, &message, &mut target);
+        let filtered = rules::run(&self.surroundings, &rules, how, arguments, message, &mut target);
         let rule = rules::matched_recipe(&filtered.outcome);
         let outside = rules::outside_targets(&filtered.outcome);
         // A copy is no delivery: what is left of the message would be in no mailbox. Tried again, copies are found where they are.

@@ -13,8 +13,8 @@ use auth::Accounts;
 use config::Config;
 use filter::confine::{self, Confinement};
 use filter::{
-    Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Outcome, Place, Program, Programs, Request,
-    RuleFile, Target, Text, Unreadable, Variables,
+    Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Letter, Lock, NotAFolder, Outcome, Place, Program, Programs,
+    Request, RuleFile, Target, Text, Unreadable, Variables,
     trust::{self, Distrust},
 };
 
@@ -107,7 +107,7 @@ pub(crate) fn run(
     rules: &Path,
     (limits, programs, confinement): (&config::Filter, &Programs, Option<&Confinement>),
     (extension, sender): (&str, &str),
-    message: &[u8],
+    message: Letter,
     store: &mut dyn Store,
 ) -> Filtered {
     let files = FileHost::new(limits, programs, None, false).confined(confinement);
@@ -293,7 +293,7 @@ mod tests {
                 Surroundings { account: "joe".into(), home: "/nowhere".into(), sendmail: path.into(), config: "/nowhere/c".into() };
             let request = surroundings.request(Path::new(".procmailrc"), "", "a@b.example");
             let mut files = FileHost::new(&limits, &programs, None, false);
-            let outcome = Evaluator::new(&mut DryRun::new(&mut files, false), &limits, request, b"A: b\n\nc\n").filter();
+            let outcome = Evaluator::new(&mut DryRun::new(&mut files, false), &limits, request, &b"A: b\n\nc\n"[..]).filter();
             assert_eq!(outcome.variables.text(b"SENDMAIL"), path.as_bytes());
         }
     }

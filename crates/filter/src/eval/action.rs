@@ -266,23 +266,26 @@ impl Evaluator<'_> {
         let finished = self.run_command(command, source, Purpose::Filter, Some(keep));
         self.state.written = written;
         if !self.rescue(command, &finished, flags.has(b'i'), wait, true) {
-            self.replace(flags, &finished.output);
+            self.replace(flags, finished.output);
         } else if source.is_empty() && !self.state.raw {
             // Nothing is rescued with the newline that was added to it.
-            self.replace(flags, b"\n");
+            self.replace(flags, b"\n".to_vec());
         }
         self.state.filter_code == 0
     }
 
     /// Puts another text in the place of the message, its header or its body.
-    fn replace(&mut self, flags: Flags, text: &[u8]) {
+    fn replace(&mut self, flags: Flags, text: Vec<u8>) {
         let old = &self.state.message;
         let berkeley = self.request.berkeley;
         let new = match Part::of(flags) {
-            Part::Whole => Message::new(text, berkeley),
-            Part::Header => Message::new(&[text, old.body()].concat(), berkeley),
-            Part::Body if old.header().is_empty() => Message::new(text, berkeley),
-            Part::Body => old.with_body(text),
+            Part::Header => {
+                let mut whole = text;
+                whole.extend_from_slice(old.body());
+                Message::new(whole.into(), berkeley)
+            }
+            Part::Body if !old.header().is_empty() => old.with_body(&text),
+            Part::Whole | Part::Body => Message::new(text.into(), berkeley),
         };
         self.state.message = Arc::new(new);
         self.candidates = Default::default();

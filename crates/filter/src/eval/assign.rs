@@ -163,7 +163,7 @@ impl Evaluator<'_> {
             return;
         }
         if let Ok(Some(program)) = self.open_named(name) {
-            let name = self.full_name(name);
+            let name = self.full_name(name).into();
             self.state.frames.push(Frame { program, next: 0, depth: self.state.blocks.len(), name });
         }
     }
@@ -174,7 +174,7 @@ impl Evaluator<'_> {
             return;
         }
         let Ok(program) = self.open_named(name) else { return };
-        let name = self.full_name(name);
+        let name = self.full_name(name).into();
         let depth = self.state.frames.last().map_or(0, |frame| frame.depth);
         self.state.blocks.truncate(depth);
         self.moved_to = None;

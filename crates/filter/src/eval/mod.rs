@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::host::{Host, Unreadable};
-use crate::message::Message;
+use crate::message::{Letter, Message};
 use crate::outcome::{Delivery, Event, Origin, Outcome};
 use crate::parse::ParseLimits;
 use crate::prefilter::Candidates;
@@ -99,7 +99,7 @@ struct Frame {
     next: usize,
     /// How many blocks were open when it began.
     depth: usize,
-    name: Vec<u8>,
+    name: Arc<[u8]>,
 }
 
 /// What the flags `A`, `a`, `E` and `e` look at.
@@ -168,9 +168,9 @@ pub struct Evaluator<'h> {
 
 impl<'h> Evaluator<'h> {
     /// Takes a message (LF line ends) and what to do with it.
-    pub fn new(host: &'h mut dyn Host, limits: &'h config::Filter, request: Request, message: &[u8]) -> Self {
+    pub fn new(host: &'h mut dyn Host, limits: &'h config::Filter, mut request: Request, message: impl Into<Letter>) -> Self {
         let settings = Settings::default();
-        let mut variables = request.variables.clone();
+        let mut variables = std::mem::take(&mut request.variables);
         for (name, value) in settings.presets() {
             variables.set(name, value);
         }
@@ -181,13 +181,13 @@ impl<'h> Evaluator<'h> {
         let state = State {
             variables,
             settings,
-            message: Arc::new(Message::new(message, request.berkeley)),
-            folder: request.folder.clone(),
+            message: Arc::new(Message::new(message.into(), request.berkeley)),
+            folder: std::mem::take(&mut request.folder),
             umask: 0o77,
             frames: Vec::new(),
             blocks: Vec::new(),
             chain: Chain::default(),
-            arguments: request.arguments.clone(),
+            arguments: std::mem::take(&mut request.arguments),
             exit_code: 0,
             filter_code: 0,
             score: 0,
@@ -228,19 +228,19 @@ impl<'h> Evaluator<'h> {
     /// Filters the message.
     #[must_use]
     pub fn filter(mut self) -> Outcome {
-        for assignment in self.request.assignments.clone() {
+        for assignment in std::mem::take(&mut self.request.assignments) {
             if let Some(End::Host) = self.assign_argument(&assignment) {
                 return self.outcome(0);
             }
         }
-        if let Some(file) = self.request.system_file.clone() {
+        if let Some(file) = self.request.system_file.take() {
             let file = RuleFile { name: file, base: Base::Home, optional: true };
             if self.open_first(&file, false) && self.run() == End::Delivered {
                 let code = self.finish(End::Delivered);
                 return self.outcome(code);
             }
         }
-        let files = self.request.files.clone();
+        let files = std::mem::take(&mut self.request.files);
         let mut end = End::File;
         let mut warn = true;
         for file in &files {
@@ -292,7 +292,7 @@ impl<'h> Evaluator<'h> {
         self.state.blocks.clear();
         self.state.frames.clear();
         let program = program.unwrap_or_else(|| Arc::new(Program::empty()));
-        let name = self.full_name(&name);
+        let name = self.full_name(&name).into();
         self.state.frames.push(Frame { program, next: 0, depth: 0, name });
         true
     }
@@ -324,7 +324,7 @@ impl<'h> Evaluator<'h> {
             };
             frame.next += 1;
             if self.request.explain || !matches!(statement.kind, Kind::Close) {
-                self.here = Some(Origin { file: frame.name.clone(), line: statement.line });
+                self.here = Some(Origin { file: Arc::clone(&frame.name), line: statement.line });
             }
             let flow = match &statement.kind {
                 Kind::Recipe(recipe) => self.recipe(&program, recipe),

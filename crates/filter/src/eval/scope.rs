@@ -18,7 +18,7 @@ impl Scope for Evaluator<'_> {
             b'?' => self.state.exit_code.to_string().into_bytes(),
             b'#' => self.state.arguments.len().to_string().into_bytes(),
             b'=' => self.state.score.to_string().into_bytes(),
-            b'_' => self.state.frames.last().map(|frame| frame.name.clone()).unwrap_or_default(),
+            b'_' => self.state.frames.last().map(|frame| frame.name.to_vec()).unwrap_or_default(),
             _ => self.state.variables.text(b"LASTFOLDER").to_vec(),
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn run(config: &Path, args: &ExplainArgs) -> ExitCode {
     let mut request = subject.request(args.rc.as_deref(), &mut message);
     request.assignments.extend(args.assignments.iter().map(|assignment| assignment.clone().into_bytes()));
     request.explain = true;
-    let outcome = Evaluator::new(&mut host, &subject.limits, request, &message).filter();
+    let outcome = Evaluator::new(&mut host, &subject.limits, request, message).filter();
     let log = String::from_utf8_lossy(host.log_text()).into_owned();
     if args.json {
         return print(&format!("{}\n", as_json(&outcome, &log)));

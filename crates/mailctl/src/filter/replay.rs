@@ -177,7 +177,7 @@ impl<'a> Replay<'a> {
         let mut inner = FileHost::new(&self.subject.limits, &self.programs, None, false);
         let mut host = DryRun::new(&mut inner, false);
         let request = self.subject.delivery(rules, &mut message, date);
-        let outcome = Evaluator::new(&mut host, &self.subject.limits, request, &message).filter();
+        let outcome = Evaluator::new(&mut host, &self.subject.limits, request, message).filter();
         (landing(&outcome, &self.maildir), host.taken_to_succeed() > 0)
     }
 
