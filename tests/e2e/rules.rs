@@ -133,3 +133,23 @@ fn colours_are_for_terminals_that_want_them() {
     assert!(on_terminal(Some("")).contains("\x1b[32m"));
     assert!(!on_terminal(Some("1")).contains('\x1b'));
 }
+
+#[test]
+fn what_a_program_complains_about_is_in_the_log_and_the_trace() {
+    let mut instance = Instance::new("mail.example.org", &["joe"]);
+    let rules = ":0 fw\n* ^Subject: hello\n| printf 'no \\033[31m way\\n' >&2; false\n\n:0 c\n| nothing-of-this-name\n";
+    std::fs::create_dir_all(instance.home("joe").join("Maildir")).unwrap();
+    std::fs::write(instance.home("joe").join(".procmailrc"), rules).unwrap();
+    instance.start();
+    let reply = Smtp::to(instance.address("smtp")).send("a@client.test", HERE, b"Subject: hello\n\ntext\n");
+    assert!(reply.starts_with("250 "), "{reply}");
+    let place = instance.home("joe").join(".procmailrc").display().to_string();
+    let said = format!("{place}:1: no ?[31m way");
+    let log = until("the log", || Some(instance.log()).filter(|log| log.contains(&said)));
+    assert!(log.contains(&format!("{place}:5: ")) && log.contains("nothing-of-this-name"), "{log}");
+    let told = until("the trace", || {
+        let told = String::from_utf8(run(instance.mailctl(&["trace", "--json", HERE]), b"").stdout).unwrap();
+        told.contains("\"delivered\"").then_some(told)
+    });
+    assert!(told.contains("no ?[31m way") && told.contains(".procmailrc:1"), "{told}");
+}

@@ -3,6 +3,7 @@
 //! What a program leaves running goes on for what is left of its time, and no longer than this process lives. How much of it
 //! there may be is bounded: the oldest goes first.
 
+use std::io::PipeReader;
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -20,6 +21,8 @@ struct Book {
 struct Left {
     supervisor: Child,
     line: Arc<Line>,
+    /// Kept open: who still writes to it would be ended by SIGPIPE.
+    _errors: Option<PipeReader>,
 }
 
 static BOOK: Mutex<Book> = Mutex::new(Book { lines: Vec::new(), left: Vec::new() });
@@ -37,9 +40,9 @@ pub(crate) fn begin(line: &Arc<Line>) {
 }
 
 /// Lets go on what a program has left running, and ends the oldest of what is more than `most`.
-pub(crate) fn leave(supervisor: Child, line: Arc<Line>, most: usize) {
+pub(crate) fn leave(supervisor: Child, line: Arc<Line>, errors: Option<PipeReader>, most: usize) {
     let mut book = book();
-    book.left.push(Left { supervisor, line });
+    book.left.push(Left { supervisor, line, _errors: errors });
     let surplus = book.left.len().saturating_sub(most);
     book.left[..surplus].iter().for_each(|left| left.line.close());
 }

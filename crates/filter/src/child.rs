@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, PipeWriter, Read, Write, pipe};
+use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -43,20 +43,51 @@ pub enum Room<'a> {
     Confined(&'a Confinement),
 }
 
-/// Runs the job; what it writes to its standard error goes to `errors`.
-pub fn run(job: &Job<'_>, errors: Option<&File>, room: Room<'_>) -> Finished {
+/// Where a program's standard error goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Errors<'a> {
+    /// To nobody.
+    Lost,
+    /// Into a log.
+    Log(&'a File),
+    /// Into [`Finished::errors`], up to so many octets.
+    Kept(usize),
+}
+
+impl Errors<'_> {
+    /// What the program gets, and the side that is read here.
+    fn open(self) -> io::Result<(Option<File>, Option<PipeReader>)> {
+        match self {
+            Self::Lost => Ok((None, None)),
+            Self::Log(file) => Ok((file.try_clone().ok(), None)),
+            Self::Kept(_) => {
+                let (reader, writer) = pipe()?;
+                rustix::io::ioctl_fionbio(&reader, true)?;
+                Ok((Some(OwnedFd::from(writer).into()), Some(reader)))
+            }
+        }
+    }
+}
+
+/// Runs the job.
+pub fn run(job: &Job<'_>, errors: Errors<'_>, room: Room<'_>) -> Finished {
     let Ok((reader, writer)) = pipe() else { return not_started(job) };
     let mut feed = Feed::new(writer, job.input);
     // What fits into the pipe is there before the program is: one that ends at once without reading has not refused it.
     feed.write();
+    let Ok((log, heard)) = errors.open() else { return not_started(job) };
     let strays = matches!(room, Room::Alone).then(Strays::watch);
     let started = match room {
-        Room::Confined(confinement) => start_supervised(job, reader.into(), errors, confinement).map(|(child, line)| (child, Some(line))),
-        Room::Open | Room::Alone => start(job, reader.into(), errors).map(|child| (child, None)),
+        Room::Confined(confinement) => {
+            start_supervised(job, reader.into(), log.as_ref(), confinement).map(|(child, line)| (child, Some(line)))
+        }
+        Room::Open | Room::Alone => start(job, reader.into(), log.as_ref()).map(|child| (child, None)),
     };
     let Ok((mut child, line)) = started else { return not_started(job) };
+    drop(log);
     let background = if let Room::Confined(confinement) = room { confinement.background() } else { 0 };
-    Pump { line, strays, background, ..Pump::new(&mut child, feed, job) }.run(child)
+    let keep_errors = if let Errors::Kept(most) = errors { most } else { 0 };
+    Pump { line, strays, background, errors: heard, keep_errors, ..Pump::new(&mut child, feed, job) }.run(child)
 }
 
 /// Not even the shell could be started.
@@ -173,6 +204,9 @@ struct Pump<'a> {
     feed: Feed<'a>,
     output: Option<ChildStdout>,
     keep: usize,
+    /// The program's standard error, as long as anybody has it open.
+    errors: Option<PipeReader>,
+    keep_errors: usize,
     done: Finished,
     deadline: Option<Instant>,
     /// Readable when the process that was started has ended: the program, or its supervisor.
@@ -199,6 +233,8 @@ impl<'a> Pump<'a> {
             feed,
             output,
             keep: job.keep.unwrap_or(0),
+            errors: None,
+            keep_errors: 0,
             done: Finished::default(),
             deadline: (!job.time_limit.is_zero()).then(|| Instant::now() + job.time_limit),
             watch: group.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
@@ -216,6 +252,8 @@ impl<'a> Pump<'a> {
             self.feed.write();
             self.read();
             ended = ended || self.has_ended();
+            // After the look at its end: all that it wrote is there.
+            self.read_errors();
             if ended && self.feed.pipe.is_none() && self.output.is_none() {
                 return self.finish(child);
             }
@@ -249,7 +287,7 @@ impl<'a> Pump<'a> {
         match (self.report, self.line) {
             (Some(Report { status, left: true }), Some(line)) => {
                 self.done.status = status;
-                background::leave(child, line, self.background);
+                background::leave(child, line, self.errors, self.background);
             }
             (report, _) => {
                 let status = child.wait().map_or(NOT_STARTED, code);
@@ -276,16 +314,18 @@ impl<'a> Pump<'a> {
         while !self.is_over() && Instant::now() < until {
             self.feed.pipe = None;
             self.output = None;
+            self.read_errors();
             self.wait(false);
         }
         self.has_ended();
+        self.read_errors();
         if let Some(line) = self.line.take() {
             self.done.status = self.report.map_or(-15, |report| report.status);
             if self.is_over() {
                 let _ = child.wait();
             } else {
                 // What not even SIGKILL has ended yet is not waited for.
-                background::leave(child, line, 0);
+                background::leave(child, line, self.errors, 0);
             }
             return self.done;
         }
@@ -328,12 +368,29 @@ impl<'a> Pump<'a> {
         }
     }
 
+    fn read_errors(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Some(errors) = &mut self.errors {
+            match errors.read(&mut buffer) {
+                Ok(0) => self.errors = None,
+                Ok(count) => {
+                    let room = self.keep_errors.saturating_sub(self.done.errors.len());
+                    self.done.errors.extend_from_slice(&buffer[..count.min(room)]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.errors = None,
+            }
+        }
+    }
+
     /// Waits until something can be done.
     fn wait(&self, ended: bool) {
         const WITHOUT_WATCH: Duration = Duration::from_millis(10);
-        let mut fds = Vec::with_capacity(4);
+        let mut fds = Vec::with_capacity(5);
         fds.extend(self.feed.pipe.iter().map(|fd| PollFd::new(fd, PollFlags::OUT)));
         fds.extend(self.output.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        fds.extend(self.errors.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         if !ended {
             fds.extend(self.watch.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
             if !self.done.timed_out {
@@ -371,6 +428,7 @@ mod tests {
         let time_limit = Duration::from_millis(limit);
         let job = Job {
             purpose: Purpose::Filter,
+            origin: None,
             arguments: &arguments,
             environment: &environment,
             folder: &folder,
@@ -379,7 +437,7 @@ mod tests {
             keep,
             time_limit,
         };
-        run(&job, None, Room::Open)
+        run(&job, Errors::Kept(8), Room::Open)
     }
 
     #[test]
@@ -389,6 +447,15 @@ mod tests {
         let large = vec![b'x'; 1 << 20];
         assert_eq!(check("cat", &large, Some(2 << 20), 60_000).output, large);
         assert_eq!(check("kill -9 $$", b"", None, 60_000).status, -9);
+    }
+
+    #[test]
+    fn what_is_wrong_is_heard() {
+        let done = check("echo what >&2; echo output; sleep 1000 >/dev/null & echo $! >&2; kill $!", b"", Some(100), 60_000);
+        assert_eq!((done.output.as_slice(), done.errors.len(), &done.errors[..5]), (&b"output\n"[..], 8, &b"what\n"[..]));
+        // Who writes ever more is not held up.
+        let done = check("head -c 1000000 /dev/zero >&2", b"", None, 60_000);
+        assert_eq!((done.status, done.errors.len()), (0, 8));
     }
 
     #[test]

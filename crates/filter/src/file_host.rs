@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Programs;
-use crate::child::Room;
+use crate::child::{Errors, Room};
 use crate::confine::Confinement;
 use crate::host::{Finished, Folder, FolderKind, Host, Job, Lock, NotAFolder, Place, Text, Unreadable};
 use crate::program::Program;
@@ -27,20 +27,30 @@ pub struct FileHost<'a> {
     /// The process belongs to this one delivery, so that its own mask may be changed.
     own_process: bool,
     confinement: Option<&'a Confinement>,
+    keeps_errors: bool,
 }
+
+/// How much of a program's standard error is kept, in octets.
+const LONGEST_ERRORS: usize = 4096;
 
 impl<'a> FileHost<'a> {
     /// A host whose log goes to `log` until a LOGFILE is named. With `own_process`, UMASK becomes the mask of this process.
     #[must_use]
     pub fn new(limits: &'a config::Filter, programs: &'a Programs, log: Option<File>, own_process: bool) -> Self {
         let hostname = rustix::system::uname().nodename().to_bytes().to_vec();
-        Self { limits, programs, hostname, first_log: log, log: None, own_process, confinement: None }
+        Self { limits, programs, hostname, first_log: log, log: None, own_process, confinement: None, keeps_errors: false }
     }
 
     /// The same, with programs that may do only so much.
     #[must_use]
     pub fn confined(self, confinement: Option<&'a Confinement>) -> Self {
         Self { confinement, ..self }
+    }
+
+    /// The same, which gives in [`Finished::errors`] what would go into the log while there is none.
+    #[must_use]
+    pub fn keeping_errors(self) -> Self {
+        Self { keeps_errors: true, ..self }
     }
 
     fn current_log(&self) -> Option<&File> {
@@ -70,7 +80,12 @@ impl Host for FileHost<'_> {
             None if self.own_process => Room::Alone,
             None => Room::Open,
         };
-        child::run(job, self.current_log(), room)
+        let errors = match self.current_log() {
+            Some(log) => Errors::Log(log),
+            None if self.keeps_errors => Errors::Kept(LONGEST_ERRORS),
+            None => Errors::Lost,
+        };
+        child::run(job, errors, room)
     }
 
     fn load(&mut self, path: &Path) -> Result<Option<Arc<Program>>, Unreadable> {

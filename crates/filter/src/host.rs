@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::outcome::Origin;
 use crate::program::Program;
 use crate::trust::Distrust;
 use crate::variables::Variables;
@@ -40,6 +41,8 @@ impl Purpose {
 pub struct Job<'a> {
     /// What it is run for.
     pub purpose: Purpose,
+    /// Where the rule file says so; `None` outside of it.
+    pub origin: Option<&'a Origin>,
     /// The program and its arguments; the first is looked up in PATH.
     pub arguments: &'a [Vec<u8>],
     /// Its environment.
@@ -69,6 +72,8 @@ pub struct Finished {
     pub output: Vec<u8>,
     /// It wrote more than was to be kept.
     pub cut: bool,
+    /// What it wrote to its standard error, if the host keeps that.
+    pub errors: Vec<u8>,
 }
 
 /// What a folder's name stands for.

@@ -284,6 +284,16 @@ fn head(job: &Job) -> Vec<u8> {
     head.into_bytes()
 }
 
+/// What of the rules' own log goes into the trace, in characters.
+const TRACED_LOG: usize = 2000;
+
+/// The lines of a log, as far as they fit.
+fn first_lines(log: &str) -> Vec<&str> {
+    let mut room = TRACED_LOG;
+    let fits = |line: &&str| room.checked_sub(line.len()).map(|rest| room = rest).is_some();
+    log.lines().take_while(fits).collect()
+}
+
 fn settle(house: &House, job: Job, outcome: Result<Report, Trouble>) -> queue::Result<()> {
     let id = job.envelope().id;
     let recipient = job.recipient().address.clone();
@@ -291,7 +301,7 @@ fn settle(house: &House, job: Job, outcome: Result<Report, Trouble>) -> queue::R
         Ok(report) => {
             count(&house.metrics.recipients_delivered);
             for line in report.log.lines() {
-                tracing::info!(%id, %recipient, "rules: {line}");
+                tracing::info!(%id, %recipient, account = report.account, "rules: {line}");
             }
             house.trace.step(id, "delivered", json!({
                 "recipient": recipient.to_string(),
@@ -299,6 +309,7 @@ fn settle(house: &House, job: Job, outcome: Result<Report, Trouble>) -> queue::R
                 "mailboxes": report.stored.iter().map(|s| json!({"mailbox": s.mailbox, "uid": s.uid, "file": s.file})).collect::<Vec<_>>(),
                 "rule": report.rule,
                 "outside": report.outside,
+                "log": first_lines(&report.log),
             }));
             job.delivered()
         }

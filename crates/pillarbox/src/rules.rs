@@ -13,8 +13,8 @@ use auth::Accounts;
 use config::Config;
 use filter::confine::{self, Confinement};
 use filter::{
-    Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Letter, Lock, NotAFolder, Outcome, Place, Program, Programs,
-    Request, RuleFile, Target, Text, Unreadable, Variables,
+    Base, Evaluator, FileHost, Finished, Folder, FolderKind, Host, Job, Letter, Lock, NotAFolder, Origin, Outcome, Place, Program,
+    Programs, Request, RuleFile, Target, Text, Unreadable, Variables,
     trust::{self, Distrust},
 };
 
@@ -110,12 +110,16 @@ pub(crate) fn run(
     message: Letter,
     store: &mut dyn Store,
 ) -> Filtered {
-    let files = FileHost::new(limits, programs, None, false).confined(confinement);
+    let files = FileHost::new(limits, programs, None, false).confined(confinement).keeping_errors();
     let mut host = DaemonHost { files, store, home: &surroundings.home, log: Vec::new() };
     let request = surroundings.request(rules, extension, sender);
     let outcome = Evaluator::new(&mut host, limits, request, message).filter();
-    let log = String::from_utf8_lossy(&host.log).into_owned();
-    Filtered { outcome, log }
+    Filtered { outcome, log: printable(&host.log) }
+}
+
+/// The text with nothing in it that a terminal would obey.
+fn printable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).replace(|c: char| c.is_control() && c != '\n' && c != '\t', "?")
 }
 
 /// The line that mail programs put above a message for procmail: `From sender  Sun Nov 22 17:06:01 2026`. It is left out of a
@@ -166,6 +170,19 @@ impl DaemonHost<'_> {
         self.store.mailbox_at(&place.path().ok()?)
     }
 
+    /// What a program has to complain about, where no LOGFILE takes it, with the place in the rule file.
+    fn note_errors(&mut self, errors: &[u8], origin: Option<&Origin>) {
+        let place = origin.map(|origin| format!("{}:{}: ", String::from_utf8_lossy(&origin.file), origin.line)).unwrap_or_default();
+        for line in errors.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
+            self.note(&[place.as_bytes(), line, b"\n"].concat());
+        }
+    }
+
+    fn note(&mut self, text: &[u8]) {
+        let room = LONGEST_LOG.saturating_sub(self.log.len());
+        self.log.extend_from_slice(&text[..text.len().min(room)]);
+    }
+
     fn is_in_own_maildir(&self, lock: &Path) -> bool {
         lock.parent().is_some_and(|folder| self.store.mailbox_at(folder).is_some())
     }
@@ -174,8 +191,7 @@ impl DaemonHost<'_> {
 impl Host for DaemonHost<'_> {
     fn log(&mut self, text: &[u8]) {
         self.files.log(text);
-        let room = LONGEST_LOG.saturating_sub(self.log.len());
-        self.log.extend_from_slice(&text[..text.len().min(room)]);
+        self.note(text);
     }
 
     fn open_log(&mut self, place: Option<Place<'_>>) -> io::Result<()> {
@@ -183,7 +199,9 @@ impl Host for DaemonHost<'_> {
     }
 
     fn run(&mut self, job: &Job<'_>) -> Finished {
-        self.files.run(job)
+        let finished = self.files.run(job);
+        self.note_errors(&finished.errors, job.origin);
+        finished
     }
 
     fn load(&mut self, path: &Path) -> Result<Option<Arc<Program>>, Unreadable> {

@@ -83,6 +83,7 @@ impl Evaluator<'_> {
         let limit = self.limits.child_time_limit;
         let job = Job {
             purpose,
+            origin: self.here.as_ref(),
             arguments: &command.arguments,
             environment: &self.state.variables,
             folder: &self.state.folder,
