@@ -312,11 +312,15 @@ pub(crate) fn add_note(shared: &Arc<Shared>, entry: EntryId, payload: &[u8], fir
     found.next_note = index.saturating_add(1);
     // Its sequence number is the next one: the lock is held until it is pushed.
     found.notes.push(Note { index, seq: next, payload: payload.clone(), firm, location: None });
+    // The keeper that has work already wakes when its pass is due.
+    let first = !firm && !state.marked;
     state.marked |= !firm;
     let item = Item::new(Kind::Note, u8::from(firm), entry.0, index, Vec::new(), payload);
     let durable = shared.push_lazily(&mut state, item);
     drop(state);
-    shared.tick.notify_one();
+    if first {
+        shared.tick.notify_one();
+    }
     Ok(durable)
 }
 
