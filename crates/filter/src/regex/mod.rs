@@ -49,7 +49,8 @@ pub(crate) struct Regex {
     node: Option<Node>,
     required: Finder<'static>,
     prefix: Finder<'static>,
-    engine: OnceLock<Option<Engine>>,
+    /// Built when first needed; most expressions never are.
+    engine: OnceLock<Option<Box<Engine>>>,
 }
 
 #[derive(Debug)]
@@ -99,9 +100,9 @@ impl Regex {
             let automaton = Automaton::of(self.node.as_ref()?, MOST_NODES)?;
             let search = Search::new(&automaton)?;
             let endless = automaton.without_last().and_then(|automaton| Search::new(&automaton));
-            Some(Engine { automaton, search, endless })
+            Some(Box::new(Engine { automaton, search, endless }))
         };
-        self.engine.get_or_init(build).as_ref()
+        self.engine.get_or_init(build).as_deref()
     }
 
     /// Looks for a match. An empty expression matches everything.
