@@ -76,7 +76,7 @@ fn edit_all(options: &Options, split: &Split, mailbox: &[u8]) -> u8 {
     let first = std::env::var("FILENO").unwrap_or_else(|_| "000".to_owned());
     let (width, start) = (first.len(), first.parse::<u64>().ok());
     for (number, message) in (0..).zip(split.messages(mailbox)) {
-        let edited = match edit(options, message) {
+        let edited = match edit(options, &message) {
             Ok(edited) => edited,
             Err(code) => return code,
         };

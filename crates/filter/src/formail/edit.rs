@@ -37,22 +37,23 @@ impl Options {
         let mut edited = Edited { no_address: self.reply && sender.is_none(), ..Edited::default() };
         if let Some((longest, path)) = &self.cache {
             let key = if self.reply { sender.clone() } else { message_id(&fields) };
-            edited.duplicate = match key {
-                Some(key) => seen::seen(path, *longest, &key)?,
-                None => false,
-            };
+            edited.duplicate = seen::seen(path, *longest, key.as_deref())?;
             if self.split.is_none() {
                 return Ok(edited);
             }
         }
-        let length = if self.berkeley { 0 } else { content_length(&fields) };
+        let length = if self.berkeley || self.extracts() { 0 } else { content_length(&fields) };
         let mut header = if self.reply { self.reply_header(fields, sender) } else { self.with_from_line(fields, sender, now) };
-        let missing: Vec<Field> =
-            self.add_missing.iter().filter(|text| !header.iter().any(|field| field.is(key(text)))).map(|text| made(text, now)).collect();
+        let missing: Vec<Field> = self
+            .add_missing
+            .iter()
+            .filter(|text| name_length(text).is_some() && !header.iter().any(|field| field.is(key(text))))
+            .map(|text| made(text, now))
+            .collect();
         self.change(&mut header);
         header.extend(missing);
         let added = [&self.add, &self.rename_old, &self.replace];
-        header.extend(added.into_iter().flatten().filter(|text| has_value(text)).map(|text| made(text, now)));
+        header.extend(added.into_iter().flatten().filter(|text| key(text).len() < text.len()).map(|text| made(text, now)));
         self.write(&header, &mut lines, length, &mut edited.text);
         Ok(edited)
     }
@@ -76,7 +77,7 @@ impl Options {
             |name: &[u8]| fields.iter().rev().find(|field| field.name().eq_ignore_ascii_case(name)).map(|field| spaced(field.value()));
         let (subject, references, id) = (value(b"Subject:"), value(b"References:"), value(b"Message-ID:"));
         let mut new = vec![field(b"To:", &[b" ", sender.as_deref().unwrap_or(UNKNOWN), b"\n"].concat())];
-        if let Some(subject) = subject {
+        if let Some(subject) = subject.filter(|subject| subject != b" \n") {
             let again = subject.trim_ascii_start().starts_with(b"Re:");
             new.push(field(b"Subject:", &[if again { b"" } else { b" Re:".as_slice() }, &subject].concat()));
         }
@@ -99,7 +100,10 @@ impl Options {
     /// The header with a `From ` line in front.
     fn with_from_line(&self, mut fields: Vec<Field>, sender: Option<Vec<u8>>, now: u64) -> Vec<Field> {
         let renewed = self.replace.iter().any(|text| text == FROM) && self.add_missing.iter().any(|text| text == FROM);
-        if !renewed && self.rename_old.iter().any(|text| key(text) == FROM) {
+        // One that would be removed or renamed is not made.
+        let means_from = |text: &Vec<u8>| FROM.get(..key(text).len()).is_some_and(|start| start.eq_ignore_ascii_case(key(text)));
+        let renamed = self.rename.iter().map(|(old, _)| old);
+        if !renewed && self.rename_old.iter().chain(&self.replace).chain(renamed).any(means_from) {
             return fields;
         }
         if renewed {
@@ -134,7 +138,8 @@ impl Options {
         }
         for field in header {
             if let Some((old, new)) = self.rename.iter().find(|(old, _)| field.is(key(old))) {
-                let end = if key(old).ends_with(b":") { field.name } else { key(old).len() };
+                let whole = key(old).ends_with(b":") || name_length(new).is_some();
+                let end = if whole { field.name } else { key(old).len() };
                 field.text.splice(..end, key(new).iter().copied());
                 field.name = name_length(&field.text).unwrap_or(0);
             } else if self.rename_old.iter().any(|text| field.is(key(text)) && (!self.reply || has_value(text))) {
@@ -181,9 +186,10 @@ impl Options {
     fn write_body(&self, lines: &mut Lines<'_>, length: usize, out: &mut Vec<u8>) {
         let covered = lines.rest().len().saturating_sub(length);
         let mut empty = true;
+        let babyl = self.split.as_ref().is_some_and(|split| split.babyl);
         while let Some(line) = lines.next() {
-            let escaped = !self.keep_from_lines;
-            if escaped && line.starts_with(FROM) && lines.rest().len() < covered {
+            let escaped = !self.keep_from_lines && !babyl;
+            if escaped && line.starts_with(FROM) && lines.rest().len() + line.len() <= covered {
                 out.extend_from_slice(&self.quote);
             }
             empty = line == b"\n";
@@ -194,7 +200,9 @@ impl Options {
         }
         if !empty {
             end_line(out);
-            out.push(b'\n');
+            if !babyl {
+                out.push(b'\n');
+            }
         }
     }
 }
@@ -264,7 +272,9 @@ fn spaced(value: &[u8]) -> Vec<u8> {
 
 fn message_id(fields: &[Field]) -> Option<Vec<u8>> {
     let field = fields.iter().find(|field| field.is(b"Message-ID:"))?;
-    Some(field.value().trim_ascii().to_vec()).filter(|id| !id.is_empty())
+    let value = field.value().strip_suffix(b"\n").unwrap_or(field.value());
+    let id = value.iter().position(|octet| *octet != b' ').map(|start| value[start..].to_vec());
+    id.filter(|id| !id.is_empty())
 }
 
 fn content_length(fields: &[Field]) -> usize {

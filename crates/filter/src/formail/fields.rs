@@ -61,9 +61,14 @@ impl Field {
     }
 }
 
+/// Whether this is a `From ` line; one with a colon behind the blank is a From field.
+pub(super) fn is_from(line: &[u8]) -> bool {
+    line.strip_prefix(FROM).is_some_and(|rest| rest.iter().find(|octet| !matches!(octet, b' ' | b'\t')) != Some(&b':'))
+}
+
 /// The length of a field's name with its colon, if the line begins with one.
 pub(super) fn name_length(line: &[u8]) -> Option<usize> {
-    if line.starts_with(FROM) {
+    if is_from(line) {
         return Some(FROM.len());
     }
     let end = line.iter().position(|octet| octet.is_ascii_control() || matches!(octet, b' ' | b':'))?;
@@ -102,7 +107,7 @@ impl<'a> Lines<'a> {
     pub(super) fn header(&mut self) -> Vec<Field> {
         let mut fields: Vec<Field> = Vec::new();
         while let Some(line) = self.peek() {
-            let is_from = line.starts_with(FROM);
+            let is_from = is_from(line);
             let Some(name) = name_length(line).filter(|_| !is_from || fields.is_empty()) else { break };
             let mut text = self.next().unwrap_or_default().to_vec();
             let continues = |line: &[u8]| if is_from { line.starts_with(b">") } else { line.starts_with(b" ") || line.starts_with(b"\t") };

@@ -13,6 +13,8 @@ pub struct Split {
     pub anywhere: bool,
     /// Messages need no `From ` line (`-d`).
     pub digest: bool,
+    /// The input is an RMAIL file of old (`-B`).
+    pub babyl: bool,
     /// How many fields in a row make a header (`-m`).
     pub least_fields: usize,
     /// How many programs may run at a time was said (`-n`).
@@ -56,7 +58,7 @@ pub struct Options {
 const USAGE: &str = "\
 Usage: formail [-vbczfrktqY] [-D nnn idcache] [-p prefix] [-l folder]
 \t[-xXaAiIuU field] [-R ofield nfield]
-   Or: formail [+nnn] [-nnn] [-bczfrktedqY] [-D nnn idcache] [-p prefix]
+   Or: formail [+nnn] [-nnn] [-bczfrktedqBY] [-D nnn idcache] [-p prefix]
 \t[-n [nnn]] [-m nnn] [-l folder] [-xXaAiIuU field] [-R ofield nfield]
 \t-s [prg [arg ...]]
 ";
@@ -126,7 +128,7 @@ impl Options {
 
     fn checked(self, unused: &Split) -> Result<Self, String> {
         let extracts = !self.extract.is_empty() || !self.extract_whole.is_empty();
-        let only_split = unused.anywhere || unused.digest || unused.parallel || unused.least_fields > 0;
+        let only_split = unused.anywhere || unused.digest || unused.babyl || unused.parallel || unused.least_fields > 0;
         let pointless_keep = self.keep_body && !self.reply && !extracts;
         if only_split || pointless_keep || (extracts && self.summary.is_some()) {
             return Err(USAGE.to_owned());
@@ -150,6 +152,7 @@ impl Options {
                 b'v' => self.version = true,
                 b'e' => split.anywhere = true,
                 b'd' => split.digest = true,
+                b'B' => split.babyl = true,
                 b'q' if rest.first() == Some(&b'-') => return Ok(false),
                 b'q' => {}
                 // Programs are run one after the other in any case.
@@ -192,9 +195,9 @@ impl Options {
             b'R' => {
                 let old = value;
                 let new = next()?;
-                for name in [&old, &new] {
-                    named(name, true)?;
-                }
+                named(&old, true)?;
+                // A whole name becomes a whole one.
+                named(&new, name_length(&old).is_none())?;
                 self.rename.push((old, new));
             }
             _ => return Err(USAGE.to_owned()),

@@ -9,9 +9,10 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 /// The largest cache that is read.
 const LARGEST: u64 = 64 << 20;
 
-/// Whether `key` was seen before; if not, it is now. The file grows to about `longest` octets and then begins again.
-pub(super) fn seen(path: &Path, longest: usize, key: &[u8]) -> io::Result<bool> {
+/// Whether `key` was seen before; if not, it is now. The file is made also without a key. The file grows to about `longest` octets and then begins again.
+pub(super) fn seen(path: &Path, longest: usize, key: Option<&[u8]>) -> io::Result<bool> {
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let Some(key) = key else { return Ok(false) };
     fcntl_lock(&file, FlockOperation::LockExclusive)?;
     let mut text = Vec::new();
     (&file).take(LARGEST).read_to_end(&mut text)?;

@@ -1,6 +1,8 @@
 //! Cuts a mailbox or a digest into messages.
 
-use super::fields::{FROM, Lines, name_length};
+use std::borrow::Cow;
+
+use super::fields::{FROM, Lines, is_from, name_length};
 use super::options::Split;
 
 /// Fields that the header of a message in a digest may have.
@@ -27,7 +29,12 @@ const DIGEST_FIELDS: [&[u8]; 17] = [
 impl Split {
     /// The messages of a mailbox, without those passed over.
     #[must_use]
-    pub fn messages<'a>(&self, mailbox: &'a [u8]) -> Vec<&'a [u8]> {
+    pub fn messages<'a>(&self, mailbox: &'a [u8]) -> Vec<Cow<'a, [u8]>> {
+        let taken = |count: usize| self.skip..count.min(self.total.map_or(count, |total| self.skip.saturating_add(total)));
+        if self.babyl {
+            let all = babyl(mailbox);
+            return taken(all.len()).filter_map(|place| all.get(place).cloned().map(Cow::Owned)).collect();
+        }
         let start = mailbox.iter().take_while(|octet| **octet == b'\n').count();
         let text = &mailbox[start..];
         if text.is_empty() {
@@ -51,14 +58,13 @@ impl Split {
             lines.next();
         }
         starts.push(text.len());
-        let messages = starts.windows(2).map(|pair| &text[pair[0]..pair[1]]);
-        messages.skip(self.skip).take(self.total.unwrap_or(usize::MAX)).collect()
+        taken(starts.len() - 1).map(|place| Cow::Borrowed(&text[starts[place]..starts[place + 1]])).collect()
     }
 
     /// Whether a message begins here.
     fn begins(&self, rest: &[u8], line: &[u8]) -> bool {
-        if line.starts_with(FROM) {
-            return is_postmark(line);
+        if is_from(line) {
+            return is_postmark(line) && Lines::new(rest).header().len() >= self.least_fields;
         }
         if !self.digest {
             return false;
@@ -70,6 +76,24 @@ impl Split {
         });
         name_length(line).is_some() && known.count() >= self.least_fields
     }
+}
+
+/// What ends a message of an RMAIL file, and what divides its header from the one that is shown.
+const BABYL_END: u8 = 0x1f;
+const BABYL_SHOWN: &[u8] = b"*** EOOH ***\n";
+
+/// The messages of an RMAIL file (Babyl, version 5): each begins with a line of labels and has its header twice, first as it came.
+fn babyl(file: &[u8]) -> Vec<Vec<u8>> {
+    let parts = file.split(|octet| *octet == BABYL_END).skip(1);
+    let messages = parts.filter_map(|part| part.strip_prefix(b"\x0c\n")).filter_map(|part| {
+        let text = &part[memchr::memchr(b'\n', part)? + 1..];
+        let shown = memchr::memmem::find(text, BABYL_SHOWN)?;
+        let (header, rest) = (&text[..shown], &text[shown + BABYL_SHOWN.len()..]);
+        let body =
+            if rest.starts_with(b"\n") { rest } else { &rest[memchr::memmem::find(rest, b"\n\n").map_or(rest.len(), |at| at + 1)..] };
+        Some([if header.is_empty() { &rest[..rest.len() - body.len()] } else { header }, body].concat())
+    });
+    messages.collect()
 }
 
 /// `From address something`.

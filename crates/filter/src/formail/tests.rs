@@ -101,6 +101,9 @@ fn ids_are_remembered() {
     assert!(!seen("<33333@x>") && !seen("<4@x>"));
     assert_eq!(std::fs::read(cache).unwrap(), b"<4@x>\0\x002@x>\0<33333@x>\0\0");
     assert!(!run(&["-D", "20", cache], "A: b\n\n").duplicate);
+    let unused = folder.path().join("unused");
+    assert!(!run(&["-D", "20", unused.to_str().unwrap()], "A: b\n\n").duplicate);
+    assert_eq!(std::fs::read(unused).unwrap(), b"");
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn mailboxes_and_digests_are_split() {
             .unwrap()
             .messages(text.as_bytes())
             .into_iter()
-            .map(|part| String::from_utf8_lossy(part).into_owned())
+            .map(|part| String::from_utf8_lossy(&part).into_owned())
             .collect::<Vec<_>>()
     };
     let mailbox = "From a@b d\nS: 1\n\nx\nFrom not one\n\nFrom c@d d\nS: 2\n\nz\n";
@@ -121,6 +124,61 @@ fn mailboxes_and_digests_are_split() {
     assert_eq!(split(&["-1", "-s"], mailbox).len(), 1);
     let digest = "From l@s d\nSubject: D\n\nintro\n\nFrom: a@s\nSubject: w\n\nhigh\n\nTo: only one\n\nFrom: b@s\nSubject: q\n\nnew\n";
     assert_eq!(split(&["-ds"], digest).len(), 3);
+}
+
+#[test]
+fn a_postmark_needs_a_field_behind_it() {
+    let split = |arguments: &[&str]| {
+        let options = Options::read(arguments.iter().map(|argument| argument.as_bytes().to_vec())).unwrap();
+        options.split.unwrap().messages(b"From a@b d\nA: b\n\nx\n\nFrom here on\nno field\n").len()
+    };
+    assert_eq!((split(&["-s"]), split(&["-m", "1", "-s"])), (1, 2));
+}
+
+#[test]
+fn rmail_files_are_split() {
+    let file = "BABYL OPTIONS:\nVersion: 5\n\x1f\x0c\n1,,\nReceived: x\nFrom: a@b\n\n*** EOOH ***\nFrom: a@b\n\none\nFrom x\n\x1f\x0c\n1,,\nA: c\n\n*** EOOH ***\n\ntwo\n\x1f";
+    let options = Options::read(["-B", "-s"].map(|argument| argument.as_bytes().to_vec())).unwrap();
+    let messages = options.split.as_ref().unwrap().messages(file.as_bytes());
+    assert_eq!(messages, [&b"Received: x\nFrom: a@b\n\n\none\nFrom x\n"[..], b"A: c\n\n\ntwo\n"]);
+    let edited = options.edit(&messages[0], 0).unwrap().text;
+    assert!(edited.ends_with(b"\nFrom: a@b\n\n\none\nFrom x\n"), "{edited:?}");
+}
+
+/// As formail from Debian was seen to do.
+#[test]
+fn senders_are_found_as_formail_does() {
+    for (header, sender) in [
+        ("From: a . b@c.d", "a.b@c.d"),
+        ("From: Re: hello", "Re:hello"),
+        ("From: a (c) @b.c", "a@b.c"),
+        ("From: a:b;c", "a:b;"),
+        ("From: a; b", "a"),
+        ("From: ;a", "foo@bar"),
+        ("From: joe \"x\" y", "joe\"x\""),
+        ("From: x y <c@d.e>", "c@d.e"),
+        ("From : x@y.example", "x@y.example"),
+        ("From: joe\nReturn-Receipt-To: x@y.UUCP", "x@y.UUCP"),
+        ("From: a!b\nReturn-Receipt-To: a@b", "a!b"),
+        ("From: a@b.c\nReturn-Receipt-To: a!b", "a@b.c"),
+        ("From x Tue\n>From y Tue remote from a\n>From z Tue remote from far", "a!far!z"),
+        ("From  x@y.example  Tue\nFrom: two", "two"),
+    ] {
+        check(&["-r"], &format!("{header}\n\n"), &format!("To: {sender}\n\n"));
+    }
+}
+
+#[test]
+fn a_from_line_that_would_be_renamed_is_not_made() {
+    let message = "From: a@b\nTo: c\n\n";
+    check(&["-i", "From"], message, "Old-From: a@b\nTo: c\n\n");
+    check(&["-R", "Fr", "To:"], message, "To: a@b\nTo: c\n\n");
+    check(&["-R", "From:", "X-F:"], message, "From foo@bar  Tue Mar  5 10:11:12 2019\nX-F: a@b\nTo: c\n\n");
+}
+
+#[test]
+fn content_length_covers_lines_that_begin_in_it() {
+    check(&["-f"], "Content-Length: 8\n\nFrom a b\nFrom c\n\n", "Content-Length: 8\n\nFrom a b\n>From c\n\n");
 }
 
 #[test]
