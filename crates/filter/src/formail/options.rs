@@ -155,10 +155,14 @@ impl Options {
                 b'B' => split.babyl = true,
                 b'q' if rest.first() == Some(&b'-') => return Ok(false),
                 b'q' => {}
-                // Programs are run one after the other in any case.
+                // Programs are run one after the other in any case. A number may be next, here or in the next argument.
                 b'n' => {
                     split.parallel = true;
-                    return Ok(false);
+                    if rest.is_empty() {
+                        whole(&arguments.next().ok_or_else(|| USAGE.to_owned())?)?;
+                    }
+                    let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
+                    return self.letters(&rest[digits..], arguments, split);
                 }
                 b's' => return Ok(true),
                 _ => {

@@ -60,10 +60,12 @@ fn what_is_replaced_names_no_sender() {
 #[test]
 fn wrong_command_lines_are_refused() {
     let read = |arguments: &[&str]| Options::read(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
-    for arguments in [&["-A", "Foo"][..], &["-I", "bad name"], &["-x", "a b"], &["-n"], &["-k"], &["-R", "a b", "c"]] {
+    for arguments in [&["-A", "Foo"][..], &["-I", "bad name"], &["-x", "a b"], &["-n"], &["-n", "-s"], &["-k"], &["-R", "a b", "c"]] {
         assert!(read(arguments).is_err(), "{arguments:?}");
     }
-    for arguments in [&["-I", "Foo"][..], &["-R", "Subject", "X-S"], &["-a", "Resent-"], &["-x", "Sub"], &["-n", "-s"]] {
+    for arguments in
+        [&["-I", "Foo"][..], &["-R", "Subject", "X-S"], &["-a", "Resent-"], &["-x", "Sub"], &["-ns"], &["-n2s"], &["-n", "2", "-s"]]
+    {
         assert!(read(arguments).is_ok(), "{arguments:?}");
     }
     assert!(Split::default().messages(b"\n").is_empty());
