@@ -2,11 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use mail::Uid;
 
 /// So many neighbours are fetched from the index at once.
 pub(crate) const NEIGHBOURS: Uid = 256;
+
+/// How long facts stay that nobody looks for.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// A message: the mailbox's slot in the index, and the UID.
 pub(crate) type Key = (u32, Uid);
@@ -26,6 +30,10 @@ struct Inner {
     octets: usize,
     /// Neighbourhoods that the index was asked for.
     asked: HashSet<Key>,
+    /// Somebody looked since [`FactsCache::cool`] did.
+    used: bool,
+    /// Nobody has looked since.
+    quiet: Option<Instant>,
 }
 
 impl FactsCache {
@@ -56,6 +64,18 @@ impl FactsCache {
         self.lock().put(key, facts, self.limit);
     }
 
+    /// Forgets everything if nobody has looked for a while: an account that is idle leaves the memory to others. To be
+    /// called every now and then.
+    pub(crate) fn cool(&self, now: Instant) {
+        let mut inner = self.lock();
+        if std::mem::take(&mut inner.used) || inner.quiet.is_none() {
+            inner.quiet = Some(now);
+        }
+        if inner.quiet.is_some_and(|since| now.saturating_duration_since(since) >= KEPT) {
+            *inner = Inner::default();
+        }
+    }
+
     /// Forgets a mailbox.
     pub(crate) fn forget(&self, slot: u32) {
         let mut inner = self.lock();
@@ -73,6 +93,7 @@ fn cost(facts: &[u8]) -> usize {
 
 impl Inner {
     fn find(&mut self, key: Key, limit: usize) -> Option<Arc<[u8]>> {
+        self.used = true;
         if let Some(facts) = self.hot.get(&key) {
             return Some(Arc::clone(facts));
         }
@@ -82,6 +103,7 @@ impl Inner {
     }
 
     fn put(&mut self, key: Key, facts: Arc<[u8]>, limit: usize) {
+        self.used = true;
         self.octets += cost(&facts);
         if let Some(old) = self.hot.insert(key, facts) {
             self.octets -= cost(&old);
@@ -113,7 +135,18 @@ mod tests {
         cache.find_many(1, &[500, 0], &mut found);
         assert_eq!(found, [None, None, Some(facts(0))]);
         assert!(cache.ask((1, 5)) && !cache.ask((1, 6)));
+        let now = Instant::now();
+        cache.cool(now);
+        cache.cool(now + KEPT / 2);
+        assert_eq!(cache.find((1, 0)), Some(facts(0)));
+        cache.cool(now + KEPT);
+        cache.cool(now + KEPT * 2 - Duration::from_millis(1));
+        cache.keep((1, 1), facts(1));
         cache.forget(1);
+        assert_eq!(cache.find((1, 0)), None);
+        cache.keep((1, 0), facts(0));
+        cache.cool(now);
+        cache.cool(now + KEPT);
         assert_eq!(cache.find((1, 0)), None);
     }
 }

@@ -217,7 +217,9 @@ impl Mailbox {
     }
 
     /// Gives memory back if nobody has used the mailbox for a while; says whether there is none to give.
-    pub(crate) fn cool(self: &Arc<Self>) -> bool {
+    pub(crate) fn cool(self: &Arc<Self>, now: Instant) -> bool {
+        self.env.facts.cool(now);
+        self.env.texts.cool(now);
         let idle = self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.env.world.mailbox.idle_time;
         let Some(mut state) = self.try_lock() else { return false };
         let saved = state.slot > 0 && !state.behind && !self.queued.load(Ordering::Acquire) && !state.rebuilt;

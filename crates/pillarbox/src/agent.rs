@@ -16,6 +16,7 @@ use journal::Recovered;
 use mail::{MessageId, Uid, UidValidity};
 use mailbox::Replay;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::house::House;
 use crate::rules::{self, Surroundings};
@@ -24,9 +25,15 @@ use crate::store::AccountStore;
 /// The most copies that one message's rules may store; their numbers are parts of file names.
 const MOST_COPIES: u32 = 1_000;
 
+/// So many sessions of one account work on its files at a time. The others would wait for the same locks, each with a thread of its
+/// own; these are enough that all who wait for the disk share its next sync.
+const WORKING_SESSIONS: usize = 16;
+
 /// One account's files, and what may be done to them.
 #[derive(Debug)]
 pub(crate) struct Agent {
+    /// Places for sessions that work.
+    places: Arc<Semaphore>,
     record: Arc<Account>,
     mail: mailbox::Account,
     surroundings: Surroundings,
@@ -176,6 +183,7 @@ impl Agent {
         let surroundings =
             Surroundings { account: name.to_owned(), home, sendmail: house.layout.sendmail(), config: house.config_path.clone() };
         let agent = Self {
+            places: Arc::new(Semaphore::new(WORKING_SESSIONS)),
             record: record.clone(),
             mail,
             surroundings,
@@ -199,6 +207,11 @@ impl Agent {
     /// The account's mailboxes.
     pub(crate) fn account(&self) -> &mailbox::Account {
         &self.mail
+    }
+
+    /// Whoever does work for a session that may wait for a file or a lock has one of these meanwhile.
+    pub(crate) fn places(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.places)
     }
 
     /// A store for one IMAP session.

@@ -29,9 +29,8 @@ impl Agents {
     pub(crate) fn get(&self, house: &Arc<House>, account: &Arc<Account>) -> Result<Arc<Agent>, AgentError> {
         let slot = self.lock().entry(account.name.to_string()).or_default().clone();
         let mut slot = slot.lock();
-        if let Some((agent, used)) = slot.as_mut().filter(|(agent, _)| agent.is_of(account)) {
-            *used = Instant::now();
-            return Ok(agent.clone());
+        if let Some(agent) = use_open(&mut slot, account) {
+            return Ok(agent);
         }
         if let Some((former, _)) = slot.take() {
             former.close(false);
@@ -40,6 +39,13 @@ impl Agents {
         let agent = Agent::open(house, account)?;
         *slot = Some((agent.clone(), Instant::now()));
         Ok(agent)
+    }
+
+    /// The same if it is open and nobody holds it up: hundreds that log in at once need no threads of their own to wait in.
+    pub(crate) fn ready(&self, account: &Account) -> Option<Arc<Agent>> {
+        let slot = self.lock().get(account.name.as_str())?.clone();
+        let mut held = slot.0.try_lock().ok()?;
+        use_open(&mut held, account)
     }
 
     /// Closes those that have no session and that nobody has asked for since `idle`. `covered` waits until all that was written
@@ -79,6 +85,13 @@ impl Agents {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Slot>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The agent in a slot, if it serves the account as it is recorded now.
+fn use_open(slot: &mut Option<(Arc<Agent>, Instant)>, account: &Account) -> Option<Arc<Agent>> {
+    let (agent, used) = slot.as_mut().filter(|(agent, _)| agent.is_of(account))?;
+    *used = Instant::now();
+    Some(agent.clone())
 }
 
 /// Two agents on one Maildir would each give out UIDs: the older account keeps the home.

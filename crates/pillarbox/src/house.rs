@@ -157,6 +157,9 @@ impl House {
 
     /// The agent of an account, made when it is first asked for.
     pub(crate) async fn agent(self: &Arc<Self>, account: &Arc<Account>) -> Result<Arc<Agent>, AgentError> {
+        if let Some(agent) = self.agents.ready(account) {
+            return Ok(agent);
+        }
         let (house, account) = (self.clone(), account.clone());
         tokio::task::spawn_blocking(move || house.agent_blocking(&account)).await.map_err(AgentError::task)?
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use auth::{Account, Outcome};
 use imap::{Attempt, LoginRefused, Peer, Remark, Session, Settings, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{timeout, timeout_at};
 
 use crate::house::{House, Orders};
@@ -39,7 +39,7 @@ pub(crate) async fn serve(house: Arc<House>, mut stream: Stream, peer: SocketAdd
     let who = Peer { ip: peer.ip(), tls: service.is_implicit_tls(), loopback: peer.ip().is_loopback() };
     let session = Session::new(Arc::new(settings), who, Arc::new(move || notice.notify_one()), Instant::now());
     let orders = house.orders.subscribe();
-    let mut driver = Driver { house, stream: Some(stream), peer, session, stirred, orders, account: None };
+    let mut driver = Driver { house, stream: Some(stream), peer, session, stirred, orders, account: None, places: None };
     if let Err(error) = driver.run().await {
         tracing::debug!(%peer, account = driver.name(), %error, "imap connection lost");
     }
@@ -54,13 +54,21 @@ struct Driver {
     stirred: Arc<Notify>,
     orders: watch::Receiver<Orders>,
     account: Option<Arc<Account>>,
+    /// Places for those of the account's sessions that work.
+    places: Option<Arc<Semaphore>>,
 }
 
 impl Driver {
     async fn run(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; IDLE_SIZE];
         loop {
-            match crate::inline::run(|| self.session.advance(Instant::now())) {
+            let place = match &self.places {
+                Some(places) => places.acquire().await.ok(),
+                None => None,
+            };
+            let step = crate::inline::run(|| self.session.advance(Instant::now()));
+            drop(place);
+            match step {
                 Step::Write => self.write().await?,
                 Step::Read => self.read(&mut buffer).await?,
                 Step::StartTls => self.start_tls().await?,
@@ -166,6 +174,7 @@ impl Driver {
                 Ok(agent) => {
                     tracing::info!(peer = %self.peer, account = account.name.as_str(), ?mechanism, "imap log-in");
                     self.account = Some(account);
+                    self.places = Some(agent.places());
                     Ok(agent.store())
                 }
                 Err(error) => {

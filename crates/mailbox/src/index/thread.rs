@@ -99,7 +99,7 @@ impl Keeper<'_> {
         }
         if now.duration_since(self.cooled) >= COOL_EVERY {
             self.cooled = now;
-            self.warm.retain(|mailbox| mailbox.upgrade().is_some_and(|mailbox| !mailbox.cool()));
+            self.warm.retain(|mailbox| mailbox.upgrade().is_some_and(|mailbox| !mailbox.cool(now)));
         }
     }
 
