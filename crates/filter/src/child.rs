@@ -104,14 +104,14 @@ fn start(job: &Job<'_>, input: OwnedFd, errors: Option<&File>) -> io::Result<Chi
     if let Some(path) = find(name, job) {
         let mut command = Command::new(&path);
         command.arg0(OsStr::from_bytes(name)).args(rest());
-        if let Ok(child) = spawn(command, job, input.try_clone()?, errors, <[u8]>::to_vec) {
+        if let Ok(child) = spawn(command, job, input.try_clone()?, errors, environment(job)) {
             return Ok(child);
         }
     }
     // As procmail does: perhaps it is a script for the shell. If not, the shell says so in the log.
     let mut command = Command::new("/bin/sh");
     command.arg(OsStr::from_bytes(name)).args(rest());
-    spawn(command, job, input, errors, <[u8]>::to_vec)
+    spawn(command, job, input, errors, environment(job))
 }
 
 fn start_supervised(job: &Job<'_>, input: OwnedFd, errors: Option<&File>, confinement: &Confinement) -> io::Result<(Child, Arc<Line>)> {
@@ -122,17 +122,27 @@ fn start_supervised(job: &Job<'_>, input: OwnedFd, errors: Option<&File>, confin
     line.send_input(input.as_fd())?;
     let line = Arc::new(line);
     background::begin(&line);
-    Ok((spawn(command, job, theirs, errors, Confinement::marked)?, line))
+    Ok((spawn(command, job, theirs, errors, Confinement::environment(environment(job)))?, line))
 }
 
 fn name_of<'a>(job: &Job<'a>) -> &'a [u8] {
     job.arguments.first().map_or(&[][..], Vec::as_slice)
 }
 
-fn spawn(mut command: Command, job: &Job<'_>, input: OwnedFd, errors: Option<&File>, marked: fn(&[u8]) -> Vec<u8>) -> io::Result<Child> {
-    let to_log = || errors.and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
+fn environment<'a>(job: &Job<'a>) -> impl Iterator<Item = (OsString, &'a OsStr)> {
     let usable = job.environment.iter().filter(|(name, _)| !name.is_empty());
-    command.env_clear().envs(usable.map(|(name, value)| (OsString::from_vec(marked(name)), OsStr::from_bytes(value))));
+    usable.map(|(name, value)| (OsString::from_vec(name.to_vec()), OsStr::from_bytes(value)))
+}
+
+fn spawn<'a>(
+    mut command: Command,
+    job: &Job<'_>,
+    input: OwnedFd,
+    errors: Option<&File>,
+    environment: impl Iterator<Item = (OsString, &'a OsStr)>,
+) -> io::Result<Child> {
+    let to_log = || errors.and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
+    command.env_clear().envs(environment);
     command.current_dir(job.folder).process_group(0).stdin(input).stderr(to_log());
     command.stdout(match job.keep {
         Some(_) => Stdio::piped(),

@@ -2,17 +2,18 @@
 //! no way to gain privileges, and limits on memory, processes and files.
 //!
 //! A process can only give rights away for itself. So [`crate::child`] starts this very program once more under the name
-//! `pillarbox-program`; [`take_over`], called first thing in `main`, notices that. The first such process stays as the supervisor; it
-//! starts a second, which gives the rights away and becomes the program that was asked for. The environment of the rule file travels with a mark before each name: a rule file's `LD_PRELOAD` must not
-//! be at work before the door is closed. Landlock does not know the network: `spamc` and its like go on working.
+//! `pillarbox-program`; [`take_over`], called first thing in `main`, notices that. That process stays as the supervisor; a thread of it
+//! gives the rights away and starts the program that was asked for, which then has no more than the thread. The environment of
+//! the rule file travels with a mark before each name: a rule file's `LD_PRELOAD` must not be at work before the door is closed.
+//! Landlock does not know the network: `spamc` and its like go on working.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -22,13 +23,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::supervise::supervise;
 
 /// The name that this program is started under to become another one.
-pub(crate) const NAME: &str = "pillarbox-program";
-/// The first argument of the supervisor: for how many milliseconds the program and what it leaves may run.
-const SUPERVISE: &str = "supervise=";
+const NAME: &str = "pillarbox-program";
 /// Before each name of the environment until then.
 const MARK: &[u8] = b"_PILLARBOX_";
-/// The argument that says that rights to files are given away.
-const CONFINE: &str = "confine=1";
 /// The rights that are known here; a kernel that knows fewer gives away those that it knows.
 const KNOWN: ABI = ABI::V6;
 /// Open files, as most programs expect it; the daemon's own limit is far higher.
@@ -36,9 +33,7 @@ const OPEN_FILES: u64 = 1024;
 /// The first descriptor behind input, output and errors.
 const FIRST_OF_OTHERS: i32 = 3;
 /// sysexits(3): a program cannot be started confined.
-const EX_OSERR: u8 = 71;
-/// As a shell says that a program was not found.
-const NOT_FOUND: u8 = 127;
+pub(crate) const EX_OSERR: i32 = 71;
 
 /// System folders and files that programs may read and run.
 const READABLE: [&str; 15] = [
@@ -102,12 +97,12 @@ impl Confinement {
     /// The command that starts the program at `path`, which sees `name` as its own, under a supervisor; without a path, none was found.
     pub(crate) fn command(&self, path: Option<&Path>, name: &[u8], umask: u32, time_limit: Duration) -> Command {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(NAME).arg(format!("{SUPERVISE}{}", time_limit.as_millis()));
+        command.arg0(NAME).arg(format!("supervise={}", time_limit.as_millis()));
         for (key, number) in [("memory", self.memory), ("processes", self.processes), ("file", self.file), ("umask", umask.into())] {
             command.arg(format!("{key}={number}"));
         }
         if let Some(places) = &self.places {
-            command.arg(CONFINE);
+            command.arg("confine=1");
             for (key, paths) in [("read=", &places.readable), ("write=", &places.writable)] {
                 command.args(paths.iter().map(|path| OsString::from_vec([key.as_bytes(), path.as_os_str().as_bytes()].concat())));
             }
@@ -116,9 +111,11 @@ impl Confinement {
         command
     }
 
-    /// A variable's name on its way to the program.
-    pub(crate) fn marked(name: &[u8]) -> Vec<u8> {
-        [MARK, name].concat()
+    /// The program's environment on its way through the supervisor, and what the supervisor needs itself.
+    pub(crate) fn environment<'a>(of_program: impl Iterator<Item = (OsString, &'a OsStr)>) -> impl Iterator<Item = (OsString, &'a OsStr)> {
+        let marked = of_program.map(|(name, value)| (OsString::from_vec([MARK, name.as_bytes()].concat()), value));
+        // Its own address space is held to the limit as well, and the C library would set much aside for each thread.
+        marked.chain([(OsString::from("MALLOC_ARENA_MAX"), OsStr::new("1"))])
     }
 }
 
@@ -208,13 +205,6 @@ pub fn take_over() -> Option<ExitCode> {
         READY.store(true, Ordering::Relaxed);
         return None;
     }
-    let mut arguments = arguments.peekable();
-    if let Some(limit) = arguments.next_if(|argument| argument.as_bytes().starts_with(SUPERVISE.as_bytes())) {
-        let limit = limit.to_str().and_then(|text| text[SUPERVISE.len()..].parse().ok()).map_or(Duration::ZERO, Duration::from_millis);
-        let order: Vec<OsString> = arguments.collect();
-        let confine = order.iter().take_while(|argument| *argument != "--").any(|argument| argument == CONFINE);
-        return Some(supervise(order, limit, confine));
-    }
     let mut order = Order::default();
     for argument in arguments.by_ref() {
         if argument == "--" {
@@ -224,17 +214,16 @@ pub fn take_over() -> Option<ExitCode> {
     }
     let path = PathBuf::from(arguments.next().unwrap_or_default());
     let name = arguments.next().unwrap_or_default();
-    if let Err(error) = order.obey() {
-        complain(&format!("{} is not started, for it cannot be confined: {error}", name.to_string_lossy()));
-        return Some(ExitCode::from(EX_OSERR));
-    }
-    Some(become_program(&path, &name, &arguments.collect::<Vec<_>>()))
+    Some(supervise(&order, &Program { path, name, arguments: arguments.collect() }))
 }
 
-/// What is to be given away.
+/// What is to be given away, and for how long a program may run.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Order {
-    confine: bool,
+pub(crate) struct Order {
+    /// How long the program and what it leaves may run; zero: as long as they like.
+    pub(crate) limit: Duration,
+    /// Rights to files are given away.
+    pub(crate) confine: bool,
     readable: Vec<PathBuf>,
     writable: Vec<PathBuf>,
     memory: u64,
@@ -250,6 +239,7 @@ impl Order {
         let value = octets.split_off(equals + 1);
         let number = || std::str::from_utf8(&value).ok().and_then(|digits| digits.parse::<u64>().ok()).unwrap_or(0);
         match octets.as_slice() {
+            b"supervise=" => self.limit = Duration::from_millis(number()),
             b"confine=" => self.confine = true,
             b"memory=" => self.memory = number(),
             b"processes=" => self.processes = number(),
@@ -261,7 +251,8 @@ impl Order {
         }
     }
 
-    fn obey(&self) -> Result<(), Box<dyn std::error::Error>> {
+    /// Gives the rights of the calling thread away: what it starts from here on has no more than it. Limits are the process's.
+    pub(crate) fn obey(&self) -> Result<(), Box<dyn std::error::Error>> {
         close_fds::set_fds_cloexec(FIRST_OF_OTHERS, &[]);
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(self.umask));
         if self.confine {
@@ -308,19 +299,35 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{NAME}: {text}");
 }
 
-/// Becomes the program; if the system cannot run it, then a shell with it as a script, as procmail does.
-fn become_program(path: &Path, name: &OsStr, arguments: &[OsString]) -> ExitCode {
-    let environment = || {
-        let marked = std::env::vars_os().filter_map(|(name, value)| Some((name.as_bytes().strip_prefix(MARK)?.to_vec(), value)));
-        marked.map(|(name, value)| (OsString::from_vec(name), value))
-    };
-    if !path.as_os_str().is_empty() {
-        // It comes back only with an error.
-        drop(Command::new(path).arg0(name).args(arguments).env_clear().envs(environment()).exec());
+/// A program as the supervisor was told of it.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// Empty: none was found.
+    path: PathBuf,
+    /// What it sees as its own name.
+    pub(crate) name: OsString,
+    arguments: Vec<OsString>,
+}
+
+impl Program {
+    /// Starts it in a process group of its own; if the system cannot run it, then a shell with it as a script, as procmail does.
+    pub(crate) fn start(&self, input: OwnedFd) -> io::Result<Child> {
+        let spawn = |mut command: Command, input: OwnedFd| {
+            let marked = std::env::vars_os().filter_map(|(name, value)| Some((name.as_bytes().strip_prefix(MARK)?.to_vec(), value)));
+            command.args(&self.arguments).env_clear().envs(marked.map(|(name, value)| (OsString::from_vec(name), value)));
+            command.stdin(input).process_group(0).spawn()
+        };
+        if !self.path.as_os_str().is_empty() {
+            let mut command = Command::new(&self.path);
+            command.arg0(&self.name);
+            if let Ok(child) = spawn(command, input.try_clone()?) {
+                return Ok(child);
+            }
+        }
+        let mut command = Command::new("/bin/sh");
+        command.arg(&self.name);
+        spawn(command, input)
     }
-    let error = Command::new("/bin/sh").arg(name).args(arguments).env_clear().envs(environment()).exec();
-    complain(&format!("/bin/sh: {error}"));
-    ExitCode::from(NOT_FOUND)
 }
 
 #[cfg(test)]

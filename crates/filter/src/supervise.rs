@@ -5,10 +5,10 @@
 //! Landlock domain around the program's: the program cannot signal it, and a signal that it sends to everybody
 //! reaches those in the domain alone, all at the same moment. Without that it follows proc(5) from child to child.
 
-use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use landlock::{CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope};
@@ -17,9 +17,10 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getppid, kill_process_group, pidfd_open, set_child_subreaper, test_kill_process, wait,
 };
+use rustix::stdio::{dup2_stderr, dup2_stdout};
 
 use crate::child::{GRACE, NOT_STARTED};
-use crate::confine::{NAME, complain};
+use crate::confine::{EX_OSERR, Order, Program, complain};
 use crate::descendants;
 use crate::line::{Heard, Line, Report};
 
@@ -30,34 +31,41 @@ const HASTE: Duration = Duration::from_millis(10);
 /// What cannot be ended for so long after SIGKILL is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts the program by the rest of the order, and stays until all has ended. What the program leaves runs until `limit` is over
-/// (zero: as long as it likes).
-pub(crate) fn supervise(order: Vec<OsString>, limit: Duration, confine: bool) -> ExitCode {
+/// The stack of the thread that starts the program.
+const STACK: usize = 256 << 10;
+
+/// Starts the program by the order, and stays until all has ended.
+pub(crate) fn supervise(order: &Order, program: &Program) -> ExitCode {
     let connected = Line::of_standard_input().and_then(|line| Ok((line.receive_input()?, line)));
     let Ok((input, line)) = connected else { return ExitCode::FAILURE };
     // An old kernel does without; then orphans are missed.
     let _ = set_child_subreaper(Some(Pid::INIT));
-    let scoped = confine && is_scoped();
-    match start(order, input) {
+    let scoped = order.confine && is_scoped();
+    match start(order, program, input) {
         Ok(program) => {
-            let deadline = (!limit.is_zero()).then(|| Instant::now() + limit);
+            let deadline = (!order.limit.is_zero()).then(|| Instant::now() + order.limit);
             let watch = pidfd_open(program, PidfdFlags::empty()).ok();
             Supervisor { line: Some(line), program, watch, ended: false, scoped, deadline, kill: None }.run();
         }
-        Err(error) => {
-            complain(&format!("a program is not started: {error}"));
-            line.send_report(Report { status: NOT_STARTED, left: false });
+        Err((status, error)) => {
+            complain(&format!("{} is not started: {error}", program.name.to_string_lossy()));
+            line.send_report(Report { status, left: false });
         }
     }
     ExitCode::SUCCESS
 }
 
-fn start(order: Vec<OsString>, input: OwnedFd) -> std::io::Result<Pid> {
-    let child = Command::new("/proc/self/exe").arg0(NAME).args(order).stdin(input).process_group(0).spawn()?;
+/// Has a thread of its own give the rights away and start the program: this one keeps what it needs to end all. Otherwise gives
+/// the exit code that stands for the failure, and what is wrong.
+fn start(order: &Order, program: &Program, input: OwnedFd) -> Result<Pid, (i32, String)> {
+    let give_away = || order.obey().map_err(|error| (EX_OSERR, format!("it cannot be confined: {error}")));
+    let not_started = |error: io::Error| (NOT_STARTED, error.to_string());
+    let confined = || give_away().and_then(|()| program.start(input).map_err(not_started));
+    let started = std::thread::scope(|scope| Ok(std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, confined)?.join()));
+    let child = started.map_err(not_started)?.unwrap_or_else(|_| Err((NOT_STARTED, "its starter has failed".to_owned())))?;
     // Who reads what the program writes must see its end.
-    let nothing = std::fs::File::options().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdout(&nothing)?;
-    rustix::stdio::dup2_stderr(&nothing)?;
+    let nothing = File::options().read(true).write(true).open("/dev/null").map_err(not_started)?;
+    dup2_stdout(&nothing).and_then(|()| dup2_stderr(&nothing)).map_err(|error| not_started(error.into()))?;
     Ok(Pid::from_child(&child))
 }
 
