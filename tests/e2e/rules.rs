@@ -153,3 +153,41 @@ fn what_a_program_complains_about_is_in_the_log_and_the_trace() {
     });
     assert!(told.contains("no ?[31m way") && told.contains(".procmailrc:1"), "{told}");
 }
+
+#[test]
+fn what_is_no_rule_file_is_named_and_waited_for_by_nobody() {
+    let mut instance = Instance::new("mail.example.org", &["joe"]);
+    let maildir = instance.home("joe").join("Maildir");
+    ["", "new", "cur", "tmp"].iter().for_each(|part| std::fs::create_dir_all(maildir.join(part)).unwrap());
+    let pipe = instance.path("pipe");
+    succeed(Command::new("mkfifo").arg(&pipe), b"");
+    let open = instance.path("open.rc");
+    std::fs::write(&open, ":0\n* ^Subject: \\/.*\n.junk/\n").unwrap();
+    succeed(Command::new("chmod").arg("666").arg(&open), b"");
+    let message = b"Subject: \x1b[31mred\n\ntext\n";
+    let tell = |arguments: &[&str], file: &std::path::Path| {
+        let output = run(instance.mailctl(&[&["filter"], arguments, &[file.to_str().unwrap()]].concat()), message);
+        let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    for file in [pipe.as_path(), std::path::Path::new("/dev/zero"), &instance.path("missing"), &instance.path("data")] {
+        for arguments in
+            [&["check", "--json"][..], &["explain", "--dry-run", "--rc"], &["replay", "--account", "joe", "--mailbox", "INBOX", "--rc"]]
+        {
+            let (code, listed, said) = tell(arguments, file);
+            assert!(code == Some(66) && said.contains("cannot be read"), "{arguments:?} {file:?}: {code:?} {listed} {said}");
+        }
+    }
+    let (code, listed, _) = tell(&["check"], &open);
+    assert!(code == Some(65) && listed.contains("open.rc:1: error: is not used: it is writable for everybody"), "{listed}");
+    assert!(tell(&["explain", "--rc"], &open).2.contains("is writable for everybody"));
+    succeed(Command::new("chmod").arg("600").arg(&open), b"");
+    // What a stranger wrote is shown, and obeyed by no terminal.
+    let (_, listed, _) = tell(&["explain", "--rc"], &open);
+    assert!(listed.contains("MATCH=\"\\u{1b}[31mred\"") && !listed.contains('\x1b'), "{listed}");
+    // The daemon uses a file of its own user's, and so does who explains it.
+    std::fs::copy(&open, instance.home("joe").join(".procmailrc")).unwrap();
+    instance.run_as_nobody();
+    let output = run(instance.mailctl(&["filter", "explain", "--account", "joe"]), message);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("the recipe matches"));
+}

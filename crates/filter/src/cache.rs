@@ -1,7 +1,7 @@
 //! Rule files that were read, kept until they change.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -36,24 +36,14 @@ impl Programs {
     /// # Errors
     /// Only regular files of bounded size are read.
     pub fn load(&self, path: &Path, limits: &config::Filter) -> Result<Option<Arc<Program>>, Unreadable> {
-        let meta = fs::metadata(path)?;
-        if !meta.is_file() {
-            let kind = if meta.is_dir() { ErrorKind::IsADirectory } else { ErrorKind::InvalidInput };
-            return Err(std::io::Error::from(kind).into());
-        }
+        let meta = regular(path)?;
         if meta.len() == 0 {
             return Ok(None);
         }
         if let Some(program) = self.kept(path, version(&meta)) {
             return Ok(Some(program));
         }
-        // Another file may have its name by now: a pipe must not hold us up.
-        let file = OpenOptions::new().read(true).custom_flags(NO_WAITING).open(path)?;
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(std::io::Error::from(ErrorKind::InvalidInput).into());
-        }
-        let text = read(&file, limits.max_rule_file.0)?;
+        let (text, meta) = read(path, limits.max_rule_file.0)?;
         let parse_limits = ParseLimits { statements: limits.max_statements as usize };
         let program = Program::parse(&text, parse_limits).map_err(|_| Unreadable::TooLarge(limits.max_rule_file.0))?;
         let program = Arc::new(program);
@@ -76,8 +66,32 @@ fn version(meta: &Metadata) -> Version {
     (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len())
 }
 
-fn read(file: &File, largest: u64) -> Result<Vec<u8>, Unreadable> {
+/// The text of a rule file, read as carefully as before it is used: what is no regular file is not waited for.
+///
+/// # Errors
+/// Only regular files of bounded size are read.
+pub fn read_text(path: &Path, limits: &config::Filter) -> Result<Vec<u8>, Unreadable> {
+    regular(path)?;
+    Ok(read(path, limits.max_rule_file.0)?.0)
+}
+
+fn regular(path: &Path) -> std::io::Result<Metadata> {
+    let meta = fs::metadata(path)?;
+    match meta.is_dir() {
+        true => Err(ErrorKind::IsADirectory.into()),
+        false if !meta.is_file() => Err(std::io::Error::new(ErrorKind::InvalidInput, "not a regular file")),
+        false => Ok(meta),
+    }
+}
+
+fn read(path: &Path, largest: u64) -> Result<(Vec<u8>, Metadata), Unreadable> {
+    // Another file may have its name by now: a pipe must not hold us up.
+    let file = OpenOptions::new().read(true).custom_flags(NO_WAITING).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "not a regular file").into());
+    }
     let mut text = Vec::new();
     file.take(largest + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > largest { Err(Unreadable::TooLarge(largest)) } else { Ok(text) }
+    if text.len() as u64 > largest { Err(Unreadable::TooLarge(largest)) } else { Ok((text, meta)) }
 }

@@ -28,6 +28,8 @@ pub struct FileHost<'a> {
     own_process: bool,
     confinement: Option<&'a Confinement>,
     keeps_errors: bool,
+    /// Whose rule files are used, beside root's.
+    owners: Vec<u32>,
 }
 
 /// How much of a program's standard error is kept, in octets.
@@ -38,7 +40,17 @@ impl<'a> FileHost<'a> {
     #[must_use]
     pub fn new(limits: &'a config::Filter, programs: &'a Programs, log: Option<File>, own_process: bool) -> Self {
         let hostname = rustix::system::uname().nodename().to_bytes().to_vec();
-        Self { limits, programs, hostname, first_log: log, log: None, own_process, confinement: None, keeps_errors: false }
+        Self {
+            limits,
+            programs,
+            hostname,
+            first_log: log,
+            log: None,
+            own_process,
+            confinement: None,
+            keeps_errors: false,
+            owners: vec![rustix::process::getuid().as_raw()],
+        }
     }
 
     /// The same, with programs that may do only so much.
@@ -51,6 +63,12 @@ impl<'a> FileHost<'a> {
     #[must_use]
     pub fn keeping_errors(self) -> Self {
         Self { keeps_errors: true, ..self }
+    }
+
+    /// The same, which uses the rule files of these users (and root's), not of the one that this process runs as.
+    #[must_use]
+    pub fn trusting(self, owners: Vec<u32>) -> Self {
+        Self { owners, ..self }
     }
 
     fn current_log(&self) -> Option<&File> {
@@ -93,7 +111,7 @@ impl Host for FileHost<'_> {
     }
 
     fn distrust(&mut self, path: &Path) -> Option<Distrust> {
-        trust::check(path, rustix::process::getuid().as_raw()).err()
+        trust::check_any(path, &self.owners).err()
     }
 
     fn enter(&mut self, folder: &Path) -> bool {

@@ -31,7 +31,7 @@ pub mod trust;
 mod variables;
 mod words;
 
-pub use cache::Programs;
+pub use cache::{Programs, read_text};
 pub use dry_run::DryRun;
 pub use eval::{Base, Evaluator, Request, RuleFile, calendar};
 pub use file_host::FileHost;

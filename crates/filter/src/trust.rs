@@ -49,6 +49,16 @@ pub fn check(path: &Path, uid: u32) -> Result<(), Distrust> {
     }
 }
 
+/// Checks a rule file that may belong to any of these users.
+///
+/// # Errors
+/// The reason not to use it, seen from the first of them.
+pub fn check_any(path: &Path, uids: &[u32]) -> Result<(), Distrust> {
+    let mut checks = uids.iter().map(|uid| check(path, *uid));
+    let first = checks.next().unwrap_or_else(|| check(path, 0));
+    first.or_else(|distrust| if checks.any(|check| check.is_ok()) { Ok(()) } else { Err(distrust) })
+}
+
 fn folder(path: &Path) -> io::Result<fs::Metadata> {
     path.parent().map_or_else(|| Err(io::ErrorKind::NotFound.into()), fs::metadata)
 }

@@ -215,8 +215,7 @@ impl Host for DaemonHost<'_> {
     /// A rule file may belong to root, to the owner of the home, or to the user that this daemon runs as.
     fn distrust(&mut self, path: &Path) -> Option<Distrust> {
         let owner = std::fs::metadata(self.home).map_or(0, |home| home.uid());
-        let distrust = trust::check(path, owner).err()?;
-        trust::check(path, rustix::process::geteuid().as_raw()).err()?;
+        let distrust = trust::check_any(path, &[owner, rustix::process::geteuid().as_raw()]).err()?;
         tracing::warn!(file = %path.display(), "rule file not used: it {distrust}");
         Some(distrust)
     }

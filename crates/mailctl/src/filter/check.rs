@@ -3,14 +3,16 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use filter::check::{Finding, Severity, check};
+use filter::{read_text, trust};
 use serde_json::{Value, json};
 
-use super::{DATA_ERROR, NO_INPUT, print};
+use super::{DATA_ERROR, NO_INPUT, print, visible};
 
 /// Arguments of `mailctl filter check`.
 #[derive(Args)]
@@ -30,24 +32,34 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let limits = config::Filter::default();
     let mut text = String::new();
     let mut listed = Vec::new();
-    let mut worst = None;
+    let (mut worst, mut unread) = (None, false);
     for path in &args.files {
         let name = path.display();
-        let Ok(content) = fs::read(path) else {
-            // There is nobody left to tell if this fails.
-            let _ = writeln!(io::stderr(), "mailctl: cannot read {name}");
-            return ExitCode::from(NO_INPUT);
+        let content = match read_text(path, &limits) {
+            Ok(content) => content,
+            Err(error) => {
+                // There is nobody left to tell if this fails.
+                let _ = writeln!(io::stderr(), "mailctl: {name}: {error}");
+                unread = true;
+                continue;
+            }
         };
         let beside = path.with_file_name("Maildir");
         let folder = args.folder.as_deref().or_else(|| beside.is_dir().then_some(beside.as_path()));
-        for finding in check(&content, folder, &limits) {
+        let everybody = trust::check(path, fs::metadata(path).map_or(0, |meta| meta.uid())).err();
+        let unsafe_file =
+            everybody.map(|distrust| Finding { line: 1, severity: Severity::Error, text: format!("is not used: it {distrust}") });
+        for finding in unsafe_file.into_iter().chain(check(&content, folder, &limits)) {
             worst = worst.max(Some(finding.severity));
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name}:{}: {}: {}", finding.line, severity(&finding), finding.text);
+            let _ = writeln!(text, "{name}:{}: {}: {}", finding.line, severity(&finding), visible(&finding.text, &[]));
             listed.push(json!({ "file": name.to_string(), "line": finding.line, "severity": severity(&finding), "text": finding.text }));
         }
     }
     print(&if args.json { format!("{}\n", Value::from(listed)) } else { text });
+    if unread {
+        return ExitCode::from(NO_INPUT);
+    }
     if worst == Some(Severity::Error) { ExitCode::from(DATA_ERROR) } else { ExitCode::SUCCESS }
 }
 

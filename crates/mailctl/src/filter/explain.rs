@@ -10,7 +10,8 @@ use filter::{Delivery, DryRun, Evaluator, Event, FileHost, FolderKind, Origin, O
 use serde_json::{Value, json};
 
 use super::subject::{Subject, may_run_programs};
-use super::{NO_INPUT, print};
+use super::{NO_INPUT, print, visible};
+use crate::instance::fail;
 
 /// Arguments of `mailctl filter explain`.
 #[derive(Args)]
@@ -37,12 +38,16 @@ pub(super) fn run(config: &Path, args: &ExplainArgs) -> ExitCode {
         Ok(subject) => subject,
         Err(code) => return code,
     };
+    if let Some(rules) = args.rc.as_deref().filter(|rules| !subject.can_use(rules)) {
+        return fail(NO_INPUT, format!("nothing to explain in {}", rules.display()));
+    }
     let mut message = Vec::new();
     if io::stdin().lock().read_to_end(&mut message).is_err() {
         return ExitCode::from(NO_INPUT);
     }
     let programs = Programs::new();
-    let mut inner = FileHost::new(&subject.limits, &programs, None, false).confined(subject.confinement.as_ref());
+    let mut inner =
+        FileHost::new(&subject.limits, &programs, None, false).confined(subject.confinement.as_ref()).trusting(subject.owners.clone());
     let runs_programs = !args.dry_run && may_run_programs(&subject);
     let mut host = DryRun::new(&mut inner, runs_programs);
     let mut request = subject.request(args.rc.as_deref(), &mut message);
@@ -74,7 +79,7 @@ fn steps(outcome: &Outcome) -> impl Iterator<Item = (&Origin, &Event)> {
 }
 
 fn shown(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).replace('\n', "\\n")
+    visible(&String::from_utf8_lossy(octets), &[])
 }
 
 fn as_text(outcome: &Outcome, log: &str, colours: bool) -> String {
@@ -96,7 +101,7 @@ fn as_text(outcome: &Outcome, log: &str, colours: bool) -> String {
     }
     let _ = writeln!(text, "exit code {}", outcome.code);
     if !log.is_empty() {
-        let _ = write!(text, "\nThe log would say:\n{log}");
+        let _ = write!(text, "\nThe log would say:\n{}", visible(log, &['\n', '\t']));
     }
     text
 }

@@ -40,3 +40,17 @@ fn print(text: &str) -> ExitCode {
     let _ = io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
+
+/// The text as it can be shown on a terminal: control characters are written out (`\r`), but for those in `kept`. Names and
+/// messages are strangers'.
+fn visible(text: &str, kept: &[char]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() && !kept.contains(&letter) {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}

@@ -72,8 +72,8 @@ pub(super) fn run(config: &Path, args: &ReplayArgs) -> ExitCode {
         Err(code) => return code,
     };
     for rules in [Some(&args.rc), args.against.as_ref()].into_iter().flatten() {
-        if let Err(error) = std::fs::read(rules) {
-            return fail(NO_INPUT, format!("{}: {error}", rules.display()));
+        if !subject.can_use(rules) {
+            return fail(NO_INPUT, "nothing was tried");
         }
     }
     let replay = match Replay::new(&subject, args) {
@@ -174,7 +174,7 @@ impl<'a> Replay<'a> {
     }
 
     fn landing(&self, rules: &Path, mut message: Vec<u8>, date: u64) -> (Landing, bool) {
-        let mut inner = FileHost::new(&self.subject.limits, &self.programs, None, false);
+        let mut inner = FileHost::new(&self.subject.limits, &self.programs, None, false).trusting(self.subject.owners.clone());
         let mut host = DryRun::new(&mut inner, false);
         let request = self.subject.delivery(rules, &mut message, date);
         let outcome = Evaluator::new(&mut host, &self.subject.limits, request, message).filter();

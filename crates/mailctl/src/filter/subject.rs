@@ -19,6 +19,8 @@ pub(super) struct Subject {
     pub(super) limits: config::Filter,
     pub(super) confinement: Option<Confinement>,
     pub(super) home: PathBuf,
+    /// Whose rule files the daemon uses, and who tries one here.
+    pub(super) owners: Vec<u32>,
     /// `None`: the user himself, as under procmail.
     account: Option<Surroundings>,
     delimiter: String,
@@ -37,7 +39,10 @@ impl Subject {
         let record =
             accounts.find(name).ok_or_else(|| fail(super::NO_INPUT, format!("there is no account {name}; see: mailctl account list")))?;
         let home = record.home.clone();
+        let owner = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
+        let own = rustix::process::geteuid().as_raw();
         Ok(Self {
+            owners: [owner(&home), owner(layout.data()), Some(own)].into_iter().flatten().collect(),
             confinement: confinement(&config, config_path, &accounts, &home),
             delimiter: config.alias.recipient_delimiter.clone(),
             limits: config.filter.clone(),
@@ -53,7 +58,22 @@ impl Subject {
 
     fn oneself() -> Self {
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-        Self { limits: config::Filter::default(), confinement: None, home, account: None, delimiter: "+".to_owned() }
+        let owners = vec![rustix::process::getuid().as_raw()];
+        Self { limits: config::Filter::default(), confinement: None, home, owners, account: None, delimiter: "+".to_owned() }
+    }
+
+    /// Says why a rule file is not used, if so; false if it cannot be read at all.
+    pub(super) fn can_use(&self, rules: &Path) -> bool {
+        let read = filter::read_text(rules, &self.limits);
+        let reason = match &read {
+            Ok(_) => filter::trust::check_any(rules, &self.owners).err().map(|distrust| distrust.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(reason) = reason {
+            // There is nobody left to tell if this fails.
+            let _ = writeln!(std::io::stderr(), "mailctl: {} is not used: it {reason}", rules.display());
+        }
+        read.is_ok()
     }
 
     /// What the filter is asked for this message. One that has come to an account gets the From_ line that the daemon puts above it.
