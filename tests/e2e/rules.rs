@@ -191,3 +191,29 @@ fn what_is_no_rule_file_is_named_and_waited_for_by_nobody() {
     let output = run(instance.mailctl(&["filter", "explain", "--account", "joe"]), message);
     assert!(String::from_utf8(output.stdout).unwrap().contains("the recipe matches"));
 }
+
+#[test]
+fn a_rule_file_that_cannot_be_read_is_logged_and_the_mail_is_kept() {
+    let mut instance = Instance::new("mail.example.org", &["joe"]);
+    let rules = instance.home("joe").join(".procmailrc");
+    std::fs::create_dir_all(instance.home("joe").join("Maildir")).unwrap();
+    instance.start();
+    let clear = format!("rm -rf {0}; cd {1}", rules.display(), instance.home("joe").display());
+    for (subject, make, said) in [
+        ("pipe", "mkfifo .procmailrc", "not a regular file"),
+        ("device", "ln -s /dev/full .procmailrc", "is writable for everybody"),
+        ("circle", "ln -s .other .procmailrc; ln -s .procmailrc .other", "Too many levels of symbolic links"),
+        ("nowhere", "ln -s /nowhere/x .procmailrc", "No such file"),
+        ("folder", "mkdir .procmailrc", "is a directory"),
+        ("open", "echo :0 >.procmailrc; chmod 666 .procmailrc", "is writable for everybody"),
+    ] {
+        succeed(Command::new("sh").arg("-c").arg(format!("{clear}; {make}")), b"");
+        let before = instance.log().len();
+        let message = format!("Subject: {subject}\n\ntext\n");
+        let reply = Smtp::to(instance.address("smtp")).send("a@client.test", HERE, message.as_bytes());
+        assert!(reply.starts_with("250 "), "{reply}");
+        let mut imap = Imap::to(instance.address("imap"), "joe");
+        until(subject, || imap.subjects("INBOX").iter().any(|found| found == subject).then_some(()));
+        until("the log", || instance.log()[before..].contains(said).then_some(()));
+    }
+}

@@ -83,7 +83,12 @@ impl Checker<'_> {
             self.unreachable_from = None;
         }
         match &statement.kind {
-            Kind::Assign(_, phrase) => self.complaints(line, phrase),
+            Kind::Assign(name, phrase) => {
+                self.complaints(line, phrase);
+                if matches!(name.as_slice(), b"INCLUDERC" | b"SWITCHRC") {
+                    self.rule_file(line, phrase);
+                }
+            }
             Kind::Remove(_) => {}
             Kind::Close => match self.open.pop() {
                 Some((_, before)) => self.unreachable_from = before,
@@ -91,6 +96,21 @@ impl Checker<'_> {
             },
             Kind::Junk(junk) => self.junk(line, junk),
             Kind::Recipe(recipe) => self.recipe(line, recipe),
+        }
+    }
+
+    /// A rule file that is named in another.
+    fn rule_file(&mut self, line: u32, phrase: &Phrase) {
+        let Some(reading) = &phrase.fixed else { return };
+        let name = reading.first();
+        if name.is_empty() || name == b"/dev/null" {
+            return;
+        }
+        let start = if name.starts_with(b"/") { Some(Path::new("/")) } else { self.folder };
+        let Some(path) = start.and_then(|start| crate::host::path(start, name).ok()) else { return };
+        if !path.is_file() {
+            let what = if path.exists() { "is no regular file" } else { "does not exist" };
+            self.find(line, Severity::Warning, format!("the rule file \"{}\" {what} and is passed over", String::from_utf8_lossy(name)));
         }
     }
 
@@ -302,5 +322,8 @@ mod tests {
         assert_eq!(check(":0:\n* a\nsub/box\n"), 0);
         assert_eq!(check(":0\n* a\nsub\n"), 0);
         assert_eq!(check(":0\n* a\nmd/\n"), 1);
+        std::fs::write(folder.path().join("more.rc"), "").unwrap();
+        assert_eq!(check("INCLUDERC=more.rc\nSWITCHRC=/dev/null\nINCLUDERC=$HOME/x\n"), 0);
+        assert_eq!(check("INCLUDERC=none.rc\nINCLUDERC=sub\nSWITCHRC=/dev/zero\nINCLUDERC=/nowhere/x\n"), 4);
     }
 }

@@ -284,7 +284,8 @@ impl Agent {
     pub(crate) fn deliver(&self, delivery: &Delivery<'_>, config: &Config) -> Result<Report, String> {
         let mut target = Target { agent: self, delivery, stored: Vec::new(), count: 0 };
         let rules = self.surroundings.home.join(".procmailrc");
-        if !rules.exists() {
+        // A link that leads nowhere is no missing file: the log says that it cannot be read.
+        if rules.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             let mut whole = Whole { head: &delivery.head, content: delivery.content, at: 0 };
             target.put("INBOX", &mut whole).map_err(|error| error.to_string())?;
             return Ok(Report { account: self.surroundings.account.clone(), stored: target.stored, ..Report::default() });
