@@ -256,6 +256,8 @@ impl Order {
         close_fds::set_fds_cloexec(FIRST_OF_OTHERS, &[]);
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(self.umask));
         if self.confine {
+            // The daemon may have been given the right to low ports: without this, its programs would inherit it.
+            rustix::thread::clear_ambient_capability_set()?;
             self.close_the_door()?;
         }
         lower(Resource::Core, 0, 0)?;
