@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use imap::Notice;
-use imap::store::{Body, Change, Copied, Meta, Pending, Refusal, Result, Selected, Status, StoreChange, StoreMode};
+use imap::store::{Body, Change, Copied, Detail, Meta, Pending, Refusal, Result, Selected, Status, StoreChange, StoreMode};
 use mail::{Flag, Flags, Keyword, ModSeq, Uid, UidSet, search};
 
 use super::{Account, Changes, Mailbox, Message, State, durable};
@@ -159,6 +159,10 @@ impl Selected for View {
 
     fn meta(&self, uid: Uid) -> Option<Meta> {
         self.with(|mailbox| Self::known(mailbox, uid).map(|message| message.meta(uid))).ok()?
+    }
+
+    fn metas(&self, uids: &[Uid], _detail: Detail, known: &mut Vec<Meta>) {
+        let _ = self.with(|m| known.extend(uids.iter().filter_map(|uid| Some(Self::known(m, *uid)?.meta(*uid)))));
     }
 
     fn poll(&mut self, expunges: bool) -> Result<Vec<Change>> {
