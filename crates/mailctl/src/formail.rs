@@ -70,12 +70,22 @@ fn write(text: &[u8]) -> io::Result<()> {
     output.flush()
 }
 
-/// Edits each message of a mailbox and hands it to the program; gives the last exit code that was not 0.
+/// Edits each message of a mailbox and hands it to the program; gives the first exit code that was not 0.
 fn edit_all(options: &Options, split: &Split, mailbox: &[u8]) -> u8 {
     let mut code = 0;
+    let mut note = |failed| {
+        if code == 0 {
+            code = failed
+        }
+    };
     let first = std::env::var("FILENO").unwrap_or_else(|_| "000".to_owned());
     let (width, start) = (first.len(), first.parse::<u64>().ok());
-    for (number, message) in (0..).zip(split.messages(mailbox)) {
+    let messages = split.messages(mailbox);
+    if split.total == Some(0) && mailbox.iter().any(|octet| *octet != b'\n') {
+        // As formail: asked for no message at all, it has nowhere to write.
+        return WRITE_ERROR;
+    }
+    for (number, message) in (0..).zip(messages) {
         let edited = match edit(options, &message) {
             Ok(edited) => edited,
             Err(code) => return code,
@@ -84,16 +94,16 @@ fn edit_all(options: &Options, split: &Split, mailbox: &[u8]) -> u8 {
             continue;
         }
         if edited.no_address {
-            code = NO_USER;
+            note(NO_USER);
         }
         let name = start.map(|start| format!("{:0width$}", start + number)).unwrap_or_else(|| first.clone());
         let done = if split.program.is_empty() { write(&edited.text).map(|()| 0) } else { hand_over(&split.program, &name, &edited.text) };
         match done {
             Ok(0) => {}
-            Ok(failed) => code = failed,
+            Ok(failed) => note(failed),
             Err(error) => {
                 say(&format!("formail: Couldn't write: {error}\n"));
-                code = WRITE_ERROR;
+                note(WRITE_ERROR);
             }
         }
     }

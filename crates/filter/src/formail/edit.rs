@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::fields::{FROM, Field, Lines, end_line, name_length};
 use super::sender::{Trust, address};
+use super::split::Place;
 use super::{Edited, Options, seen};
 use crate::eval::calendar;
 
@@ -42,7 +43,9 @@ impl Options {
                 return Ok(edited);
             }
         }
-        let length = if self.berkeley || self.extracts() { 0 } else { content_length(&fields) };
+        let digest = self.split.as_ref().is_some_and(|split| split.digest);
+        let length = if self.berkeley || digest || self.reply || self.extracts() { 0 } else { content_length(&fields) };
+        let bare = !fields.first().is_some_and(|field| field.text.starts_with(FROM));
         let mut header = if self.reply { self.reply_header(fields, sender) } else { self.with_from_line(fields, sender, now) };
         let missing: Vec<Field> = self
             .add_missing
@@ -54,7 +57,7 @@ impl Options {
         header.extend(missing);
         let added = [&self.add, &self.rename_old, &self.replace];
         header.extend(added.into_iter().flatten().filter(|text| key(text).len() < text.len()).map(|text| made(text, now)));
-        self.write(&header, &mut lines, length, &mut edited.text);
+        self.write(&header, &mut lines, (length, bare), &mut edited.text);
         Ok(edited)
     }
 
@@ -78,8 +81,7 @@ impl Options {
         let (subject, references, id) = (value(b"Subject:"), value(b"References:"), value(b"Message-ID:"));
         let mut new = vec![field(b"To:", &[b" ", sender.as_deref().unwrap_or(UNKNOWN), b"\n"].concat())];
         if let Some(subject) = subject.filter(|subject| subject != b" \n") {
-            let again = subject.trim_ascii_start().starts_with(b"Re:");
-            new.push(field(b"Subject:", &[if again { b"" } else { b" Re:".as_slice() }, &subject].concat()));
+            new.push(field(b"Subject:", &[b" Re:".as_slice(), &subject].concat()));
         }
         let thread = match (references, &id) {
             (Some(mut references), Some(id)) => {
@@ -150,7 +152,7 @@ impl Options {
     }
 
     /// Writes header and body, or what is asked for of them.
-    fn write(&self, header: &[Field], lines: &mut Lines<'_>, length: usize, out: &mut Vec<u8>) {
+    fn write(&self, header: &[Field], lines: &mut Lines<'_>, (length, bare): (usize, bool), out: &mut Vec<u8>) {
         if self.extracts() {
             header.iter().for_each(|field| self.write_extract(field, out));
         } else {
@@ -160,11 +162,12 @@ impl Options {
         if !self.extracts() || keeps_body {
             out.push(b'\n');
         }
-        if lines.peek() == Some(b"\n") {
+        let divided = lines.peek() == Some(b"\n");
+        if divided {
             lines.next();
         }
         if keeps_body {
-            self.write_body(lines, length, out);
+            self.write_body(lines, length, (divided, bare), out);
         }
         if let Some(folder) = &self.summary {
             *out = summary(header, folder, out.len());
@@ -182,14 +185,29 @@ impl Options {
         }
     }
 
-    /// The body; it ends with an empty line. What Content-Length covers is not quoted.
-    fn write_body(&self, lines: &mut Lines<'_>, length: usize, out: &mut Vec<u8>) {
+    /// The body; it ends with an empty line. What Content-Length covers is not quoted, nor what could have begun a message (behind an
+    /// empty line, as the one that divides header and body) but has too few fields. In a digest, neither is a line that ends the
+    /// header of a message without a `From ` line (`bare`).
+    fn write_body(&self, lines: &mut Lines<'_>, length: usize, (divided, bare): (bool, bool), out: &mut Vec<u8>) {
         let covered = lines.rest().len().saturating_sub(length);
         let mut empty = true;
         let babyl = self.split.as_ref().is_some_and(|split| split.babyl);
-        while let Some(line) = lines.next() {
+        let splits = self.split.as_ref().filter(|split| !split.babyl);
+        let (mut settled, mut short_until) = (!divided, usize::MAX);
+        let mut ends_header = bare && !divided;
+        while !lines.rest().is_empty() {
+            let left = lines.rest().len();
+            let possible = splits.filter(|split| !settled && (empty || split.anywhere) && left <= covered);
+            if let Some(Place::Short(length)) = possible.map(|split| split.place(lines.rest())) {
+                short_until = left - length;
+            }
+            let short = short_until != usize::MAX && left > short_until;
+            let plain = short || (ends_header && splits.is_some_and(|split| split.digest));
+            // The line behind a short header is settled as well.
+            (settled, ends_header) = (short, false);
+            let Some(line) = lines.next() else { break };
             let escaped = !self.keep_from_lines && !babyl;
-            if escaped && line.starts_with(FROM) && lines.rest().len() + line.len() <= covered {
+            if escaped && !plain && line.starts_with(FROM) && lines.rest().len() + line.len() <= covered {
                 out.extend_from_slice(&self.quote);
             }
             empty = line == b"\n";
@@ -210,10 +228,11 @@ impl Options {
 /// A summary as in procmail's log.
 fn summary(header: &[Field], folder: &[u8], size: usize) -> Vec<u8> {
     let mut out = Vec::new();
+    let mut subject = false;
     for field in header {
         if field.text.starts_with(FROM) {
             out.extend_from_slice(&field.text);
-        } else if field.is(b"Subject:") {
+        } else if field.is(b"Subject:") && !std::mem::replace(&mut subject, true) {
             let mut field = field.clone();
             field.join();
             let line = &field.text[..field.text.len() - 1];
@@ -271,13 +290,14 @@ fn spaced(value: &[u8]) -> Vec<u8> {
 }
 
 fn message_id(fields: &[Field]) -> Option<Vec<u8>> {
-    let field = fields.iter().find(|field| field.is(b"Message-ID:"))?;
+    let field = fields.iter().rfind(|field| field.is(b"Message-ID:"))?;
     let value = field.value().strip_suffix(b"\n").unwrap_or(field.value());
     let id = value.iter().position(|octet| *octet != b' ').map(|start| value[start..].to_vec());
     id.filter(|id| !id.is_empty())
 }
 
-fn content_length(fields: &[Field]) -> usize {
+pub(super) fn content_length(fields: &[Field]) -> usize {
     let field = fields.iter().find(|field| field.is(b"Content-Length:"));
-    field.and_then(|field| std::str::from_utf8(field.value()).ok()?.trim().parse().ok()).unwrap_or(0)
+    let first = field.and_then(|field| field.value().split(|octet| octet.is_ascii_whitespace()).find(|word| !word.is_empty()));
+    first.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
 }

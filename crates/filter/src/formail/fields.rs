@@ -103,24 +103,35 @@ impl<'a> Lines<'a> {
         self.text
     }
 
+    /// Passes over so many octets.
+    pub(super) fn skip(&mut self, length: usize) {
+        self.text = self.text.get(length..).unwrap_or_default();
+    }
+
     /// Reads the fields of a header; a `From ` line counts as the first alone.
     pub(super) fn header(&mut self) -> Vec<Field> {
-        let mut fields: Vec<Field> = Vec::new();
-        while let Some(line) = self.peek() {
-            let is_from = is_from(line);
-            let Some(name) = name_length(line).filter(|_| !is_from || fields.is_empty()) else { break };
-            let mut text = self.next().unwrap_or_default().to_vec();
-            let continues = |line: &[u8]| if is_from { line.starts_with(b">") } else { line.starts_with(b" ") || line.starts_with(b"\t") };
-            while let Some(more) = self.peek().filter(|line| continues(line)) {
-                text.extend_from_slice(more);
-                self.next();
-            }
-            end_line(&mut text);
-            let mut field = Field { text, name };
-            field.close_up();
+        let mut fields = Vec::new();
+        while let Some(field) = self.field(fields.is_empty()) {
             fields.push(field);
         }
         fields
+    }
+
+    /// Reads a field, or, if it is the first, a `From ` line.
+    pub(super) fn field(&mut self, first: bool) -> Option<Field> {
+        let line = self.peek()?;
+        let is_from = is_from(line);
+        let name = name_length(line).filter(|_| !is_from || first)?;
+        let mut text = self.next()?.to_vec();
+        let continues = |line: &[u8]| if is_from { line.starts_with(b">") } else { line.starts_with(b" ") || line.starts_with(b"\t") };
+        while let Some(more) = self.peek().filter(|line| continues(line)) {
+            text.extend_from_slice(more);
+            self.next();
+        }
+        end_line(&mut text);
+        let mut field = Field { text, name };
+        field.close_up();
+        Some(field)
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Split {
     pub babyl: bool,
     /// How many fields in a row make a header (`-m`).
     pub least_fields: usize,
+    /// Content-Length is not heeded (`-Y`, `-d`).
+    pub(super) ignores_length: bool,
     /// How many programs may run at a time was said (`-n`).
     pub parallel: bool,
     /// Messages that are passed over (`+n`).
@@ -111,6 +113,7 @@ impl Options {
                     if options.letters(letters, &mut arguments, &mut split)? {
                         split.program = arguments.by_ref().collect();
                         split.least_fields = if split.least_fields == 0 { 2 } else { split.least_fields };
+                        split.ignores_length = options.berkeley || split.digest;
                         options.split = Some(std::mem::take(&mut split));
                     }
                 }
@@ -195,10 +198,18 @@ impl Options {
             b'u' => self.first.push(value),
             b'U' => self.last.push(value),
             b'm' => split.least_fields = whole(&value)?,
-            b'D' => self.cache = Some((whole(&value)?, PathBuf::from(to_os(next()?)))),
+            b'D' => {
+                let path = PathBuf::from(to_os(next()?));
+                // The file is there even if the rest of the command line is wrong; a problem shows when it is used.
+                let _ = std::fs::OpenOptions::new().append(true).create(true).open(&path);
+                self.cache = Some((whole(&value)?, path));
+            }
             b'R' => {
                 let old = value;
                 let new = next()?;
+                if name_length(&old).is_some_and(|length| length < old.len()) {
+                    return Err(USAGE.to_owned());
+                }
                 named(&old, true)?;
                 // A whole name becomes a whole one.
                 named(&new, name_length(&old).is_none())?;

@@ -2,29 +2,131 @@
 
 use std::borrow::Cow;
 
-use super::fields::{FROM, Lines, is_from, name_length};
+use super::edit::content_length;
+use super::fields::{FROM, Lines, is_from};
 use super::options::Split;
 
-/// Fields that the header of a message in a digest may have.
-const DIGEST_FIELDS: [&[u8]; 17] = [
-    b"From:",
-    b"Sender:",
-    b"Date:",
-    b"Subject:",
-    b"To:",
-    b"Cc:",
-    b"Reply-To:",
-    b"Message-ID:",
-    b"References:",
-    b"In-Reply-To:",
-    b"Organization:",
-    b"Newsgroups:",
-    b"Keywords:",
-    b"Summary:",
-    b"Path:",
-    b"Received:",
-    b"Return-Path:",
+/// Fields that make a header of a message, as formail from Debian was seen to know them; others are no sign of one.
+const KNOWN_FIELDS: [&str; 105] = [
+    "Acknowledge-To",
+    "Alternate-Recipient",
+    "Apparently-To",
+    "Approved",
+    "Auto-Submitted",
+    "Autoforwarded",
+    "Bcc",
+    "Cc",
+    "Comments",
+    "Content-Description",
+    "Content-Disposition",
+    "Content-ID",
+    "Content-Identifier",
+    "Content-Language",
+    "Content-Length",
+    "Content-MD5",
+    "Content-Return",
+    "Content-Transfer-Encoding",
+    "Content-Type",
+    "Control",
+    "Conversion",
+    "Conversion-With-Loss",
+    "DL-Expansion-History",
+    "Date",
+    "Deferred-Delivery",
+    "Delivered-To",
+    "Delivery-Date",
+    "Disclose-Recipients",
+    "Discarded-X400-IPMS-Extensions",
+    "Distribution",
+    "Encoding",
+    "Encrypted",
+    "Envelope-To",
+    "Errors-To",
+    "Expires",
+    "Expiry-Date",
+    "Followup-To",
+    "From",
+    "Full-Name",
+    "Generate-Delivery-Report",
+    "Importance",
+    "In-Reply-To",
+    "Incomplete-Copy",
+    "Keywords",
+    "Language",
+    "Latest-Delivery-Time",
+    "Lines",
+    "MIME-Version",
+    "Mail-From",
+    "Mailing-List",
+    "Message-ID",
+    "Message-Type",
+    "NNTP-Posting-Date",
+    "NNTP-Posting-Host",
+    "Newsgroups",
+    "Obsoletes",
+    "Organisation",
+    "Organization",
+    "Original-Cc",
+    "Original-Date",
+    "Original-From",
+    "Original-Received",
+    "Original-To",
+    "Originator",
+    "Path",
+    "Posted",
+    "Posted-Date",
+    "Precedence",
+    "Prevent-NonDelivery-Report",
+    "Priority",
+    "Received",
+    "Reference",
+    "References",
+    "Relay-Version",
+    "Reply-By",
+    "Reply-To",
+    "Resent-Bcc",
+    "Resent-Cc",
+    "Resent-Date",
+    "Resent-From",
+    "Resent-Message-ID",
+    "Resent-Reply-To",
+    "Resent-Sender",
+    "Resent-To",
+    "Return-Path",
+    "Return-Receipt-Requested",
+    "Return-Receipt-To",
+    "Sender",
+    "Sensitivity",
+    "Sent-By",
+    "Status",
+    "Subject",
+    "Summary",
+    "Supersedes",
+    "Title",
+    "To",
+    "User-Agent",
+    "Version",
+    "Via",
+    "X400-Content-Type",
+    "X400-MTS-Identifier",
+    "X400-Originator",
+    "X400-Received",
+    "X400-Recipients",
+    "Xref",
 ];
+/// So do all fields that begin with these.
+const KNOWN_PREFIXES: [&str; 2] = ["X-", "Old-"];
+
+/// What stands at a place in a mailbox where a message may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A header.
+    Begins,
+    /// It looks like a header, but has too few fields: so many octets of it. Neither they nor the line behind them begin a message.
+    Short(usize),
+    /// Neither.
+    Text,
+}
 
 impl Split {
     /// The messages of a mailbox, without those passed over.
@@ -42,40 +144,69 @@ impl Split {
         }
         let mut starts = vec![0];
         let mut lines = Lines::new(text);
-        lines.header();
-        let mut empty = true;
-        let mut first = true;
+        let mut covered = self.covered(&mut lines);
+        // The line behind a header begins nothing, whether it is empty or not.
+        let (mut empty, mut settled) = (true, true);
         while let Some(line) = lines.peek() {
             let at = text.len() - lines.rest().len();
-            if !first && (empty || self.anywhere) && self.begins(lines.rest(), line) {
-                starts.push(at);
-                lines.header();
-                empty = true;
-                continue;
+            let possible = !settled && (empty || self.anywhere) && lines.rest().len() <= covered;
+            match if possible { self.place(lines.rest()) } else { Place::Text } {
+                Place::Begins => {
+                    starts.push(at);
+                    covered = self.covered(&mut lines);
+                    (empty, settled) = (true, true);
+                }
+                Place::Short(length) => {
+                    lines.skip(length);
+                    settled = true;
+                }
+                Place::Text => {
+                    empty = line == b"\n";
+                    settled = false;
+                    lines.next();
+                }
             }
-            first = false;
-            empty = line == b"\n";
-            lines.next();
         }
         starts.push(text.len());
         taken(starts.len() - 1).map(|place| Cow::Borrowed(&text[starts[place]..starts[place + 1]])).collect()
     }
 
-    /// Whether a message begins here.
-    fn begins(&self, rest: &[u8], line: &[u8]) -> bool {
-        if is_from(line) {
-            return is_postmark(line) && Lines::new(rest).header().len() >= self.least_fields;
-        }
-        if !self.digest {
-            return false;
-        }
-        let fields = Lines::new(rest).header();
-        let known = fields.iter().take_while(|field| {
-            let name = field.name();
-            DIGEST_FIELDS.iter().any(|known| name.eq_ignore_ascii_case(known)) || name.starts_with(b"X-") || name.starts_with(b"Old-")
-        });
-        name_length(line).is_some() && known.count() >= self.least_fields
+    /// Reads a header; gives how many octets are left of the mailbox behind what its Content-Length covers.
+    fn covered(&self, lines: &mut Lines<'_>) -> usize {
+        let fields = lines.header();
+        let length = if self.ignores_length { 0 } else { content_length(&fields) };
+        let separator = usize::from(lines.peek() == Some(b"\n"));
+        lines.rest().len().saturating_sub(separator).saturating_sub(length)
     }
+
+    /// What stands in front of `rest`, where a message may begin.
+    pub(super) fn place(&self, rest: &[u8]) -> Place {
+        let mut lines = Lines::new(rest);
+        let postmark = lines.peek().is_some_and(is_postmark);
+        if !postmark && !self.digest {
+            return Place::Text;
+        }
+        let mut count = 0;
+        let mut length = 0;
+        while let Some(field) = lines.field(count == 0) {
+            let counts = is_known(field.name()) || (count == 0 && postmark);
+            if !counts {
+                break;
+            }
+            count += 1;
+            length = rest.len() - lines.rest().len();
+            if count >= self.least_fields {
+                return Place::Begins;
+            }
+        }
+        if count == 0 { Place::Text } else { Place::Short(length) }
+    }
+}
+
+fn is_known(name: &[u8]) -> bool {
+    let bare = name.strip_suffix(b":").unwrap_or(name);
+    KNOWN_FIELDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(bare))
+        || KNOWN_PREFIXES.iter().any(|prefix| bare.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())))
 }
 
 /// What ends a message of an RMAIL file, and what divides its header from the one that is shown.
@@ -98,6 +229,9 @@ fn babyl(file: &[u8]) -> Vec<Vec<u8>> {
 
 /// `From address something`.
 fn is_postmark(line: &[u8]) -> bool {
+    if !is_from(line) {
+        return false;
+    }
     let mut words = line[FROM.len()..].split(|octet| octet.is_ascii_whitespace()).filter(|word| !word.is_empty());
     words.next().is_some() && words.next().is_some()
 }

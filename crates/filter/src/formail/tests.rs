@@ -88,7 +88,7 @@ fn replies_go_to_the_sender() {
     check(&["-rt"], message, &format!("X-Loop: l\nTo: w@x.y\n{rest}"));
     check(&["-rtzxTo:"], message, "w@x.y\n");
     check(&["-r"], "Return-Path: <>\nFrom: a@b.c\n\nx\n", "To: <>\n\n");
-    check(&["-rk", "-p", "| "], "From: a@b.c\nSubject: Re: x\n\ny\n\nFrom z\n", "To: a@b.c\nSubject: Re: x\n\n| y\n\n| | From z\n\n");
+    check(&["-rk", "-p", "| "], "From: a@b.c\nSubject: Re: x\n\ny\n\nFrom z\n", "To: a@b.c\nSubject: Re: Re: x\n\n| y\n\n| | From z\n\n");
     assert!(run(&["-r"], "A: b\n\n").no_address);
 }
 
@@ -120,9 +120,9 @@ fn mailboxes_and_digests_are_split() {
             .map(|part| String::from_utf8_lossy(&part).into_owned())
             .collect::<Vec<_>>()
     };
-    let mailbox = "From a@b d\nS: 1\n\nx\nFrom not one\n\nFrom c@d d\nS: 2\n\nz\n";
+    let mailbox = "From a@b d\nTo: 1\n\nx\nFrom not one\n\nFrom c@d d\nTo: 2\n\nz\n";
     assert_eq!(split(&["-s"], mailbox).len(), 2);
-    assert_eq!(split(&["+1", "-s"], mailbox), ["From c@d d\nS: 2\n\nz\n"]);
+    assert_eq!(split(&["+1", "-s"], mailbox), ["From c@d d\nTo: 2\n\nz\n"]);
     assert_eq!(split(&["-1", "-s"], mailbox).len(), 1);
     let digest = "From l@s d\nSubject: D\n\nintro\n\nFrom: a@s\nSubject: w\n\nhigh\n\nTo: only one\n\nFrom: b@s\nSubject: q\n\nnew\n";
     assert_eq!(split(&["-ds"], digest).len(), 3);
