@@ -152,7 +152,12 @@ impl Tally {
 
     /// Stops the clock; work after this moment (closing connections) does not count.
     pub(crate) fn stop(&self) {
-        self.counts().ended = Some((Instant::now(), own_cpu()));
+        self.stop_at(Instant::now());
+    }
+
+    /// The same, when the last thing that counts is known to have happened earlier.
+    pub(crate) fn stop_at(&self, end: Instant) {
+        self.counts().ended = Some((end, own_cpu()));
     }
 
     /// The report of everything recorded.

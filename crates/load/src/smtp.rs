@@ -93,8 +93,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Report, Error> {
     let accepted = Instant::now();
     let mut late = None;
     if let Some(arrival) = arrival {
-        late = Some(arrival.await.map_err(|error| Error::Usage(error.to_string()))??);
-        job.tally.stop();
+        let last = arrival.await.map_err(|error| Error::Usage(error.to_string()))??;
+        // Counting the files in the end takes time in a large folder.
+        job.tally.stop_at(last.max(accepted));
+        late = Some(last);
     }
     let mut report = job.tally.report("smtp");
     if let Some(last) = late {
