@@ -15,7 +15,7 @@ section! {
         /// Further files and folders for these programs: a path to be read, with `:rw` behind it one to be written as well.
         /// `["/srv/lists:rw", "/var/lib/GeoIP"]`.
         pub child_places: Vec<String> = Vec::new(),
-        /// Address space of each program. 0: no limit.
+        /// Address space of each program. 0: no limit. What starts a program is held to it as well: with less than 24M, none is started.
         pub max_child_memory: Size = Size::mib(1024),
         /// Processes and threads that the daemon's user may have, the daemon's own included, for a program to start another one. 0: no
         /// limit. The kernel does not hold root to it.
