@@ -4,6 +4,7 @@
 //! whole streams from the disk in pieces, each of which is turned into its wire form (CRLF) by itself.
 
 use std::borrow::Cow;
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -297,19 +298,8 @@ fn clip(window: Window, total: u64) -> u64 {
 
 /// The announcement of a literal.
 fn head(count: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let (mut at, mut rest) = (digits.len(), count);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.push(b'{');
-    out.extend_from_slice(&digits[at..]);
-    out.extend_from_slice(b"}\r\n");
+    // A vector takes whatever is written.
+    let _ = write!(out, "{{{count}}}\r\n");
 }
 
 /// A long string that is being written.

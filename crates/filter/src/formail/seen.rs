@@ -9,7 +9,8 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 /// The largest cache that is read.
 const LARGEST: u64 = 64 << 20;
 
-/// Whether `key` was seen before; if not, it is now. The file is made also without a key. The file grows to about `longest` octets and then begins again.
+/// Whether `key` was seen before; if not, it is now. The file is made also without a key. It grows to about `longest` octets and
+/// then begins again.
 pub(super) fn seen(path: &Path, longest: usize, key: Option<&[u8]>) -> io::Result<bool> {
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let Some(key) = key else { return Ok(false) };
