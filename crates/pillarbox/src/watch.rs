@@ -5,20 +5,24 @@
 //! place or rename a new one over it, the path may be a link, and the folder may not be there yet.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use config::Config;
-use notify::event::{AccessKind, AccessMode, EventKindMask, ModifyKind};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::Notify;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+use tokio::net::unix::pipe;
 
 use crate::agent::Agent;
 use crate::house::House;
 
-/// Events come in bursts; this long is waited for the rest of one.
+/// Events come in bursts; this long is waited for the rest of one. Nobody waits for the kernel meanwhile, so that our own
+/// work in a busy mailbox does not wake a thread for each change.
 const BURST: Duration = Duration::from_millis(50);
 
 /// The most mailbox folders that are watched. The kernel has a limit too; without a watch, a mailbox looks by itself now and then.
@@ -27,32 +31,52 @@ const MOST_FOLDERS: usize = 4096;
 /// The most links that lead from one to the next, as the kernel has it.
 const MOST_LINKS: usize = 40;
 
+/// Octets of events that are read at once.
+const EVENTS: usize = 16 << 10;
+
+/// What is told of a folder. Reading is no change, and a writer is done when it closes the file: half a map would be a wrong one.
+const KINDS: WatchFlags = WatchFlags::ATTRIB
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::CREATE)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE)
+    .union(WatchFlags::MOVE_SELF)
+    .union(WatchFlags::ONLYDIR);
+
+/// What tells that a folder is no longer where it was.
+const LEFT: ReadFlags = ReadFlags::DELETE_SELF.union(ReadFlags::MOVE_SELF).union(ReadFlags::IGNORED).union(ReadFlags::UNMOUNT);
+
 /// A mailbox whose folders are watched.
 type Watched = (Weak<Agent>, String);
 
 /// What tells a file from what it was before: device, inode, size, time of the last change (of its rights too) in seconds and nanoseconds.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
-/// What happened since the last look.
+/// What happened since the last look, by the kernel's numbers of folders.
 #[derive(Debug, Default)]
 struct Happened {
-    paths: HashSet<PathBuf>,
-    /// Folders that are watched and were themselves removed or renamed.
-    gone: HashSet<PathBuf>,
+    folders: HashSet<i32>,
+    /// Those that were themselves removed or renamed.
+    gone: HashSet<i32>,
     /// The kernel had more to tell than it could keep.
     more: bool,
 }
 
-/// What is watched, and what happened since the last look.
+/// The folders that are watched, with the kernel's numbers. Two paths may lead to one folder, which has one number.
+#[derive(Debug, Default)]
+struct Folders {
+    mailboxes: HashMap<PathBuf, (i32, Watched)>,
+    /// Those that matter for the files of the configuration.
+    files: HashMap<PathBuf, i32>,
+}
+
+/// What is watched.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    kernel: Mutex<Option<RecommendedWatcher>>,
-    mailboxes: Mutex<HashMap<PathBuf, Watched>>,
-    /// Folders that matter for the files of the configuration.
-    folders: Mutex<HashSet<PathBuf>>,
+    kernel: Option<OwnedFd>,
+    folders: Mutex<Folders>,
     stamps: Mutex<HashMap<PathBuf, Stamp>>,
-    happened: Arc<Mutex<Happened>>,
-    stirred: Arc<Notify>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -60,51 +84,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Watcher {
-    /// Remembers the files as they are now, when they have just been read. Nothing is watched yet.
+    /// Remembers the files as they are now, when they have just been read. Nothing is watched yet; without inotify nothing
+    /// ever is, and the log says so.
     pub(crate) fn new(config: &Config) -> Self {
         let stamps = files(config).into_iter().map(|file| (file.clone(), stamp(&file))).collect();
-        Self {
-            kernel: Mutex::default(),
-            mailboxes: Mutex::default(),
-            folders: Mutex::default(),
-            stamps: Mutex::new(stamps),
-            happened: Arc::default(),
-            stirred: Arc::default(),
+        let kernel = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
+        if let Err(error) = &kernel {
+            tracing::warn!(%error, "changes of files are not watched; mailctl reload reads maps again");
         }
+        Self { kernel: kernel.ok(), folders: Mutex::default(), stamps: Mutex::new(stamps) }
     }
 
-    /// Begins to watch. Without inotify nothing is watched, and the log says so.
-    fn start(&self) {
-        let (happened, stirred) = (self.happened.clone(), self.stirred.clone());
-        let tell = move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            if lock(&happened).add(event) {
-                stirred.notify_one();
-            }
-        };
-        // Reading is no change: to be told of every message that is opened would cost more than opening it.
-        let kinds = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
-        let watcher = RecommendedWatcher::new(tell, notify::Config::default().with_event_kinds(kinds));
-        match watcher {
-            Ok(watcher) => *lock(&self.kernel) = Some(watcher),
-            Err(error) => tracing::warn!(%error, "changes of files are not watched; mailctl reload reads maps again"),
-        }
-    }
-
-    fn watch(&self, folder: &Path) -> bool {
-        let mut kernel = lock(&self.kernel);
-        let Some(kernel) = kernel.as_mut() else { return false };
-        let watched = kernel.watch(folder, RecursiveMode::NonRecursive);
+    /// The kernel's number for a folder from now on.
+    fn watch(&self, folder: &Path) -> Option<i32> {
+        let watched = inotify::add_watch(self.kernel.as_ref()?, folder, KINDS);
         if let Err(error) = &watched {
             tracing::debug!(folder = %folder.display(), %error, "not watched");
         }
-        watched.is_ok()
+        watched.ok()
     }
 
-    fn unwatch(&self, folder: &Path) {
-        if let Some(kernel) = lock(&self.kernel).as_mut() {
+    /// Ends a watch that no path needs any more.
+    fn unwatch(&self, folders: &Folders, number: i32) {
+        if let Some(kernel) = self.kernel.as_ref().filter(|_| !folders.numbers().any(|other| other == number)) {
             // The kernel may have ended it already.
-            let _ = kernel.unwatch(folder);
+            let _ = inotify::remove_watch(kernel, number);
         }
     }
 
@@ -112,14 +116,13 @@ impl Watcher {
     pub(crate) fn arm(&self, config: &Config) {
         let wanted: HashSet<PathBuf> = files(config).iter().flat_map(|file| steps(file)).filter_map(|step| nearest_folder(&step)).collect();
         let mut folders = lock(&self.folders);
-        for old in folders.extract_if(|folder| !wanted.contains(folder)) {
-            if !lock(&self.mailboxes).contains_key(&old) {
-                self.unwatch(&old);
-            }
-        }
+        let old: Vec<i32> = folders.files.extract_if(|folder, _| !wanted.contains(folder)).map(|(_, number)| number).collect();
+        old.into_iter().for_each(|number| self.unwatch(&folders, number));
         for new in wanted {
-            if !folders.contains(&new) && self.watch(&new) {
-                folders.insert(new);
+            if !folders.files.contains_key(&new)
+                && let Some(number) = self.watch(&new)
+            {
+                folders.files.insert(new, number);
             }
         }
     }
@@ -128,42 +131,67 @@ impl Watcher {
     pub(crate) fn watch_mailbox(&self, agent: &Arc<Agent>, mailbox: &str, folder: &Path) {
         for sub in ["new", "cur"] {
             let path = folder.join(sub);
-            let mut mailboxes = lock(&self.mailboxes);
-            let known = mailboxes.get(&path).is_some_and(|(agent, _)| agent.strong_count() > 0);
-            if known || mailboxes.len() >= MOST_FOLDERS {
+            let mut folders = lock(&self.folders);
+            let known = folders.mailboxes.get(&path).is_some_and(|(_, (agent, _))| agent.strong_count() > 0);
+            if known || folders.mailboxes.len() >= MOST_FOLDERS {
                 continue;
             }
-            mailboxes.insert(path.clone(), (Arc::downgrade(agent), mailbox.to_owned()));
-            drop(mailboxes);
-            if !self.watch(&path) {
-                lock(&self.mailboxes).remove(&path);
+            if let Some(number) = self.watch(&path) {
+                folders.mailboxes.insert(path, (number, (Arc::downgrade(agent), mailbox.to_owned())));
             }
         }
     }
 
     /// Watches no longer what belongs to agents that were closed.
     pub(crate) fn tidy(&self) {
-        let closed: Vec<PathBuf> =
-            lock(&self.mailboxes).extract_if(|_, (agent, _)| agent.strong_count() == 0).map(|(path, _)| path).collect();
-        closed.iter().for_each(|path| self.unwatch(path));
+        let mut folders = lock(&self.folders);
+        let closed: Vec<i32> =
+            folders.mailboxes.extract_if(|_, (_, (agent, _))| agent.strong_count() == 0).map(|(_, (number, _))| number).collect();
+        closed.into_iter().for_each(|number| self.unwatch(&folders, number));
     }
 
     /// What was removed or renamed is another folder when it comes back, and has to be watched anew.
-    fn forget(&self, gone: &HashSet<PathBuf>) {
-        for path in gone {
-            let known = lock(&self.mailboxes).remove(path).is_some() | lock(&self.folders).remove(path);
-            if known {
-                self.unwatch(path);
-            }
-        }
+    fn forget(&self, gone: &HashSet<i32>) {
+        let mut folders = lock(&self.folders);
+        folders.mailboxes.retain(|_, (number, _)| !gone.contains(number));
+        folders.files.retain(|_, number| !gone.contains(number));
+        gone.iter().for_each(|number| self.unwatch(&folders, *number));
     }
 
-    /// The mailboxes that something happened in.
-    fn stirred_mailboxes(&self, happened: &Happened) -> Vec<(Arc<Agent>, String)> {
-        let mailboxes = lock(&self.mailboxes);
-        let touched: HashSet<&Path> = happened.paths.iter().filter_map(|path| path.parent()).collect();
-        let stirred = mailboxes.iter().filter(|(path, _)| happened.more || touched.contains(path.as_path()));
-        stirred.filter_map(|(_, (agent, mailbox))| Some((agent.upgrade()?, mailbox.clone()))).collect()
+    /// The mailboxes that something happened in, and whether something happened elsewhere.
+    fn stirred(&self, happened: &Happened) -> (Vec<(Arc<Agent>, String)>, bool) {
+        let folders = lock(&self.folders);
+        let touched = |number: &i32| happened.more || happened.folders.contains(number);
+        let mailboxes = folders.mailboxes.values().filter(|(number, _)| touched(number));
+        let stirred = mailboxes.filter_map(|(_, (agent, mailbox))| Some((agent.upgrade()?, mailbox.clone()))).collect();
+        (stirred, happened.more || folders.files.values().any(touched))
+    }
+
+    /// Waits until the kernel has something to tell.
+    async fn wait(&self) -> io::Result<()> {
+        let Some(kernel) = &self.kernel else { return std::future::pending().await };
+        // The runtime hears of it only while it waits here: with each change it would wake a thread otherwise. It waits for any
+        // descriptor as it does for a pipe's, and has no other way without unsafe code.
+        pipe::Receiver::from_owned_fd_unchecked(kernel.try_clone()?)?.readable().await
+    }
+
+    /// Takes all that the kernel has to tell.
+    fn happened(&self) -> Happened {
+        let mut happened = Happened::default();
+        let Some(kernel) = &self.kernel else { return happened };
+        let mut buffer = [const { MaybeUninit::uninit() }; EVENTS];
+        let mut events = inotify::Reader::new(kernel, &mut buffer);
+        loop {
+            match events.next() {
+                Ok(event) => happened.add(event.wd(), event.events()),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return happened,
+                Err(error) => {
+                    tracing::error!(%error, "cannot read what happened to files");
+                    return Happened { more: true, ..happened };
+                }
+            }
+        }
     }
 
     /// The files that are others than at the last look.
@@ -174,19 +202,21 @@ impl Watcher {
     }
 }
 
+impl Folders {
+    /// The numbers of all folders, some twice.
+    fn numbers(&self) -> impl Iterator<Item = i32> + '_ {
+        self.mailboxes.values().map(|(number, _)| *number).chain(self.files.values().copied())
+    }
+}
+
 impl Happened {
-    /// Takes an event in; says whether it matters.
-    fn add(&mut self, event: notify::Event) -> bool {
-        match event.kind {
-            // Reading is no change, and a writer is done when it closes the file: half a map would be a wrong one.
-            EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write) => return event.need_rescan(),
-            EventKind::Modify(ModifyKind::Data(_)) => return event.need_rescan(),
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => self.gone.extend(event.paths.iter().cloned()),
-            _ => {}
+    /// Takes an event in.
+    fn add(&mut self, folder: i32, events: ReadFlags) {
+        self.more |= events.contains(ReadFlags::QUEUE_OVERFLOW);
+        self.folders.insert(folder);
+        if events.intersects(LEFT) {
+            self.gone.insert(folder);
         }
-        self.more |= event.need_rescan();
-        self.paths.extend(event.paths);
-        true
     }
 }
 
@@ -222,34 +252,28 @@ fn files(config: &Config) -> Vec<PathBuf> {
 
 /// Acts on what happens until the task is dropped.
 pub(crate) async fn run(house: Arc<House>) {
-    let first = house.clone();
-    let started = tokio::task::spawn_blocking(move || {
-        first.watcher.start();
-        // Something may have changed since it was read.
-        act(&first, &Happened { more: true, ..Happened::default() });
-    });
-    if started.await.is_err() {
-        tracing::error!("files are not watched");
-    }
+    // Something may have changed since it was read.
+    let mut happened = Happened { more: true, ..Happened::default() };
     loop {
-        house.watcher.stirred.notified().await;
-        tokio::time::sleep(BURST).await;
-        let happened = std::mem::take(&mut *lock(&house.watcher.happened));
-        let house = house.clone();
-        if tokio::task::spawn_blocking(move || act(&house, &happened)).await.is_err() {
+        let acting = house.clone();
+        if tokio::task::spawn_blocking(move || act(&acting, &happened)).await.is_err() {
             tracing::error!("acting on a change of a file failed");
         }
+        if let Err(error) = house.watcher.wait().await {
+            tracing::error!(%error, "changes of files are watched no longer");
+            return;
+        }
+        tokio::time::sleep(BURST).await;
+        happened = house.watcher.happened();
     }
 }
 
 fn act(house: &House, happened: &Happened) {
     let watcher = &house.watcher;
-    for (agent, mailbox) in watcher.stirred_mailboxes(happened) {
-        agent.look(&mailbox);
-    }
+    let (mailboxes, elsewhere) = watcher.stirred(happened);
+    mailboxes.iter().for_each(|(agent, mailbox)| agent.look(mailbox));
     watcher.forget(&happened.gone);
-    let in_mailboxes = |path: &PathBuf| path.parent().is_some_and(|folder| lock(&watcher.mailboxes).contains_key(folder));
-    if !happened.more && happened.paths.iter().all(in_mailboxes) {
+    if !elsewhere {
         return;
     }
     let config = house.config();
