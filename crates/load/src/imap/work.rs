@@ -5,7 +5,11 @@ use crate::error::Error;
 use crate::message::{self, Sketch, WORDS};
 use crate::random::Random;
 use crate::wire::Target;
+use std::collections::HashSet;
 use std::ops::Range;
+
+/// The flags that are changed.
+const FLAGS: [&str; 3] = ["\\Flagged", "\\Seen", "\\Answered"];
 
 /// A kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -166,6 +170,8 @@ pub(crate) struct Client {
     uids: Vec<u32>,
     mailboxes: Vec<String>,
     appended: u64,
+    /// The flags that are set, as far as this client knows.
+    flagged: HashSet<(u32, &'static str)>,
 }
 
 impl Client {
@@ -173,8 +179,8 @@ impl Client {
     pub(crate) async fn prepare(plan: &Plan, work: Work, login: Login, place: Range<u64>) -> Result<Self, Error> {
         let index = place.start;
         let random = Random::new(plan.seed.wrapping_add(index));
-        let (uids, mailboxes) = (Vec::new(), Vec::new());
-        let mut client = Self { plan: plan.clone(), login, session: None, random, index, messages: 0, uids, mailboxes, appended: 0 };
+        let (session, uids, mailboxes, flagged) = (None, Vec::new(), Vec::new(), HashSet::new());
+        let mut client = Self { plan: plan.clone(), login, session, random, index, messages: 0, uids, mailboxes, appended: 0, flagged };
         if work == Work::Login {
             return Ok(client);
         }
@@ -279,12 +285,18 @@ impl Client {
         Ok(())
     }
 
-    /// Learns the UIDs; of a mailbox whose messages are taken away only every so many, beginning with its own index.
+    /// Learns the UIDs and flags; of a mailbox whose messages are taken away only every so many, beginning with its own index.
     async fn learn_uids(&mut self, place: Option<Range<u64>>) -> Result<(), Error> {
-        let mut uids = Vec::new();
+        let (mut uids, mut flagged) = (Vec::new(), HashSet::new());
         if self.messages > 0 {
-            self.session()?.each("FETCH 1:* (UID)", |line| uids.extend(fetched_uid(line))).await?;
+            let learn = |line: &[u8]| {
+                let Some(uid) = fetched_uid(line) else { return };
+                uids.push(uid);
+                flagged.extend(FLAGS.iter().filter(|flag| memchr::memmem::find(line, flag.as_bytes()).is_some()).map(|flag| (uid, *flag)));
+            };
+            self.session()?.each("FETCH 1:* (UID FLAGS)", learn).await?;
         }
+        self.flagged = flagged;
         if let Some(Range { start, end }) = place {
             let mut position = 0;
             uids.retain(|_| {
@@ -325,10 +337,14 @@ impl Client {
         self.random.pick(&self.uids).copied().ok_or_else(|| Error::Usage("the mailbox is empty".into()))
     }
 
+    /// Sets a flag of some message, or takes it away if it is set: either way there is something to change.
     async fn store(&mut self) -> Result<(), Error> {
         let uid = self.any_uid()?;
-        let sign = if self.random.below(2) == 0 { '+' } else { '-' };
-        let flag = ["\\Flagged", "\\Seen", "\\Answered"][self.random.index(3)];
+        let flag = FLAGS[self.random.index(FLAGS.len())];
+        let sign = if self.flagged.remove(&(uid, flag)) { '-' } else { '+' };
+        if sign == '+' {
+            self.flagged.insert((uid, flag));
+        }
         self.session()?.command(&format!("UID STORE {uid} {sign}FLAGS ({flag})")).await
     }
 
