@@ -15,6 +15,8 @@ mod codec;
 mod cost;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod crowd;
 mod deliver;
 mod entries;
 mod env;
