@@ -18,7 +18,7 @@ const WRITE_AT: usize = 1 << 20;
 const SYNC_AT: u64 = 8 << 20;
 
 /// How long a record that nobody waits for waits for company.
-const LINGER: Duration = Duration::from_millis(5);
+pub(crate) const LINGER: Duration = Duration::from_millis(5);
 
 /// How long records that somebody waits for wait for company at most.
 const LONGEST: Duration = Duration::from_millis(1);
@@ -87,14 +87,15 @@ impl Shared {
             if due.is_some_and(|due| due <= now) {
                 return self.take_now(&mut state, false);
             }
-            state.idle = true;
-            state = match due.into_iter().chain(overdue).min() {
-                Some(due) => {
-                    self.work.wait_timeout(state, due.saturating_duration_since(now).max(LINGER)).unwrap_or_else(PoisonError::into_inner).0
+            let alarm = due.into_iter().chain(overdue).min().map(|due| due.max(now + LINGER));
+            (state.idle, state.alarm) = (true, alarm);
+            state = match alarm {
+                Some(alarm) => {
+                    self.work.wait_timeout(state, alarm.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
-            state.idle = false;
+            (state.idle, state.alarm) = (false, None);
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use system::Disk;
 
+use crate::commit::LINGER;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::group::{Durable, Group};
@@ -123,6 +124,8 @@ pub(crate) struct State {
     pub(crate) company: Option<usize>,
     /// The committer sleeps and has to be woken.
     pub(crate) idle: bool,
+    /// It wakes by itself then.
+    pub(crate) alarm: Option<Instant>,
     /// When the first record that nobody waits for came.
     pub(crate) lazy_since: Option<Instant>,
     /// After a failure what nobody waits for is not tried before this.
@@ -234,8 +237,12 @@ impl Shared {
     pub(crate) fn push_lazily(self: &Arc<Self>, state: &mut State, item: Item) -> Durable {
         let seq = state.push(item);
         if state.lazy_since.is_none() {
-            state.lazy_since = Some(Instant::now());
-            self.wake(state);
+            let now = Instant::now();
+            state.lazy_since = Some(now);
+            // A committer that wakes soon anyway is not woken for this.
+            if state.alarm.is_none_or(|alarm| alarm > now + 2 * LINGER) {
+                self.wake(state);
+            }
         }
         Durable::new(Arc::clone(&state.group), seq, Some(Arc::clone(self)))
     }
