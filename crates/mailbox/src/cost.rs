@@ -69,10 +69,6 @@ impl Disk for Counting {
         self.count(HostDisk.sync_all(path))
     }
 
-    fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()> {
-        self.count(HostDisk.set_modified(path, seconds))
-    }
-
     fn boot(&self) -> Option<u128> {
         HostDisk.boot()
     }

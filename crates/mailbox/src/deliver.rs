@@ -149,9 +149,7 @@ fn write(mut incoming: Incoming, received: i64, body: &mut dyn Read) -> Result<R
         }
         incoming.write(&buffer[..read])?;
     }
-    let ready = incoming.finish()?;
-    ready.set_date(received)?;
-    Ok(ready)
+    Ok(incoming.finish(received)?)
 }
 
 impl State {

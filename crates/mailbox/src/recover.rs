@@ -125,9 +125,7 @@ fn write_again(env: &Env, state: &State, promise: &Promise, part: &mut dyn Read)
         }
         incoming.write(&buffer[..read])?;
     }
-    let ready = incoming.finish()?;
-    ready.set_date(promise.date)?;
-    Ok(ready)
+    Ok(incoming.finish(promise.date)?)
 }
 
 /// Puts the source in the place of what the disk has kept of its copy.

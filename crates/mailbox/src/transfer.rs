@@ -295,8 +295,7 @@ fn copy_file(env: &Env, from: &Path, to: &Path) -> io::Result<()> {
         incoming.write(&buffer[..read]).map_err(io::Error::other)?;
         offset += read as u64;
     }
-    let ready = incoming.finish().map_err(io::Error::other)?;
-    ready.set_date(date).map_err(io::Error::other)?;
+    let ready = incoming.finish(date).map_err(io::Error::other)?;
     ready.place_at(to).map_err(io::Error::other)?;
     env.disk().sync_all(to)
 }

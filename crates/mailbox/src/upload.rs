@@ -79,8 +79,7 @@ impl Upload {
 
     fn end_message(&mut self) -> Result<()> {
         if let Some(part) = self.current.take() {
-            let file = part.file.finish()?;
-            file.set_date(part.date)?;
+            let file = part.file.finish(part.date)?;
             let Part { flags, keywords, date, length, .. } = part;
             self.parts.push(Part { file, flags, keywords, date, length });
         }

@@ -105,13 +105,14 @@ impl Incoming {
         Ok(())
     }
 
-    /// Ends the message. Gives the base of its name, with its sizes.
+    /// Ends the message, which came at `date`, in seconds since 1970: IMAP calls that INTERNALDATE. Gives the base of its name, with its sizes.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn finish(mut self) -> Result<Ready> {
+    pub fn finish(mut self, date: i64) -> Result<Ready> {
         self.release_cr();
         self.flush()?;
+        self.file.set_modified(date).at(&self.path)?;
         self.placed = true;
         let base = name::with_sizes(&self.unique, self.written, self.virtual_size);
         Ok(Ready {
@@ -156,14 +157,6 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Sets the time that IMAP calls INTERNALDATE, in seconds since 1970. Without it, it is the time of writing.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn set_date(&self, seconds: i64) -> Result<()> {
-        self.disk.set_modified(&self.path, seconds).at(&self.path)
-    }
-
     /// Shows the message to the world: renames it into `new` or `cur` as base and `suffix`.
     ///
     /// # Errors
@@ -246,10 +239,12 @@ mod tests {
     fn deliver(folder: &Path, pieces: &[&[u8]]) -> (Vec<u8>, u64, u64) {
         let mut incoming = Incoming::create(Arc::new(HostDisk), folder, "1.x.h").unwrap();
         pieces.iter().for_each(|piece| incoming.write(piece).unwrap());
-        let ready = incoming.finish().unwrap();
+        let ready = incoming.finish(77).unwrap();
         let (base, size, virtual_size) = (ready.base.clone(), ready.size, ready.virtual_size);
         ready.place(Place::Cur, ":2,S").unwrap();
-        (std::fs::read(folder.join("cur").join(base + ":2,S")).unwrap(), size, virtual_size)
+        let file = folder.join("cur").join(base + ":2,S");
+        assert_eq!(HostDisk.stat(&file).unwrap().modified, 77_000_000_000);
+        (std::fs::read(file).unwrap(), size, virtual_size)
     }
 
     #[test]
@@ -270,7 +265,7 @@ mod tests {
         std::fs::write(folder.path().join("tmp/1.x.h"), "left over").unwrap();
         let mut incoming = Incoming::create(Arc::new(HostDisk), folder.path(), "1.x.h").unwrap();
         incoming.write(b"new").unwrap();
-        drop(incoming.finish().unwrap());
+        drop(incoming.finish(0).unwrap());
         drop(Incoming::create(Arc::new(HostDisk), folder.path(), "1.x.h").unwrap());
         assert_eq!(std::fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
     }

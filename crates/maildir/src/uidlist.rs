@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use mail::{Uid, UidValidity};
-use system::{Create, Disk};
+use system::{Create, Disk, Stat};
 
 use crate::dotlock::{DotLock, Locks};
 use crate::error::{At, Result};
@@ -36,6 +36,12 @@ pub struct Stamp {
     pub size: u64,
     /// Last change, nanoseconds since 1970.
     pub modified: i64,
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Self {
+        Self { inode: stat.inode, size: stat.size, modified: stat.modified }
+    }
 }
 
 /// The first line.
@@ -258,8 +264,8 @@ impl<'a> Locked<'a> {
             // A full disk may have taken some of the lines, and a line is the proof that its file had its place.
             file.set_size(stamp.size).at(&self.path)?;
         }
-        written.at(&self.path)?;
-        stamp_of(self.disk, &self.path)
+        let stat = written.and_then(|()| file.stat()).at(&self.path)?;
+        Ok(Stamp::of(&stat))
     }
 
     /// Writes the whole file anew, atomically and durably. `lines` ascend by UID.
@@ -282,8 +288,7 @@ impl<'a> Locked<'a> {
 }
 
 pub(crate) fn stamp_of(disk: &dyn Disk, path: &Path) -> Result<Stamp> {
-    let stat = disk.stat(path).at(path)?;
-    Ok(Stamp { inode: stat.inode, size: stat.size, modified: stat.modified })
+    Ok(Stamp::of(&disk.stat(path).at(path)?))
 }
 
 /// The state of a mailbox's UID list, `None` if it has none.

@@ -122,12 +122,6 @@ pub trait Disk: Send + Sync + Debug {
     /// As `syncfs(2)`.
     fn sync_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Sets the time of last change, in seconds since 1970: Maildir keeps INTERNALDATE there.
-    ///
-    /// # Errors
-    /// As `utimensat(2)`.
-    fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()>;
-
     /// A number that is the same as long as nothing written can have been lost for want of a sync: the machine's boot. It
     /// tells a restart of the process from one of the machine. `None` if that is not known.
     fn boot(&self) -> Option<u128> {
@@ -149,11 +143,25 @@ pub trait File: Send + Sync + Debug {
     /// As `pwrite(2)`; `StorageFull` if the disk is.
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()>;
 
+    /// What `fstat` says of it.
+    ///
+    /// # Errors
+    /// As `fstat(2)`.
+    fn stat(&self) -> io::Result<Stat>;
+
     /// The file's size in octets.
     ///
     /// # Errors
     /// As `fstat(2)`.
-    fn size(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.stat()?.size)
+    }
+
+    /// Sets the time of last change, in seconds since 1970: Maildir keeps INTERNALDATE there.
+    ///
+    /// # Errors
+    /// As `futimens(2)`.
+    fn set_modified(&self, seconds: i64) -> io::Result<()>;
 
     /// Cuts or extends with zeros.
     ///

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Timespec, Timestamps, UTIME_OMIT, fallocate, syncfs, utimensat};
+use rustix::fs::{FallocateFlags, Timespec, Timestamps, UTIME_OMIT, fallocate, futimens, syncfs};
 
 use crate::disk::{Create, Disk, Entry, File, Kind, Stat};
 
@@ -35,18 +35,7 @@ impl Disk for HostDisk {
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
-        let meta = fs::metadata(path)?;
-        let nanos = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
-        Ok(Stat {
-            kind: kind(meta.file_type()),
-            size: meta.len(),
-            modified: nanos(meta.mtime(), meta.mtime_nsec()),
-            changed: nanos(meta.ctime(), meta.ctime_nsec()),
-            inode: meta.ino(),
-            links: meta.nlink(),
-            uid: meta.uid(),
-            mode: meta.mode() & 0o7777,
-        })
+        Ok(stat(&fs::metadata(path)?))
     }
 
     fn list(&self, folder: &Path, each: &mut dyn FnMut(Entry<'_>)) -> io::Result<()> {
@@ -85,17 +74,23 @@ impl Disk for HostDisk {
         Ok(syncfs(fs::File::open(path)?)?)
     }
 
-    fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()> {
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },
-        };
-        Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
-    }
-
     fn boot(&self) -> Option<u128> {
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+    }
+}
+
+fn stat(meta: &fs::Metadata) -> Stat {
+    let nanos = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+    Stat {
+        kind: kind(meta.file_type()),
+        size: meta.len(),
+        modified: nanos(meta.mtime(), meta.mtime_nsec()),
+        changed: nanos(meta.ctime(), meta.ctime_nsec()),
+        inode: meta.ino(),
+        links: meta.nlink(),
+        uid: meta.uid(),
+        mode: meta.mode() & 0o7777,
     }
 }
 
@@ -121,8 +116,16 @@ impl File for HostFile {
         self.0.write_all_at(octets, offset)
     }
 
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+    fn stat(&self) -> io::Result<Stat> {
+        Ok(stat(&self.0.metadata()?))
+    }
+
+    fn set_modified(&self, seconds: i64) -> io::Result<()> {
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },
+        };
+        Ok(futimens(&self.0, &times)?)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
@@ -149,7 +152,7 @@ mod tests {
     fn a_fifo_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
-        rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
         assert_eq!(HostDisk.open(&path, Create::Read).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use super::names::Luck;
 use super::{Random, SimDisk};
-use crate::disk::File;
+use crate::disk::{File, Stat};
 
 /// What a disk writes at once or not at all.
 const SECTOR: u64 = 512;
@@ -244,8 +244,18 @@ impl File for SimFile {
         Ok(())
     }
 
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.lock().content(self.inode)?.size())
+    fn stat(&self) -> io::Result<Stat> {
+        self.disk.lock().stat(self.inode)
+    }
+
+    fn set_modified(&self, seconds: i64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        let now = state.operation()?;
+        if let Some(inode) = state.inodes.get_mut(&self.inode) {
+            inode.modified = seconds.saturating_mul(1_000_000_000);
+            inode.changed = now;
+        }
+        Ok(())
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {

@@ -257,6 +257,16 @@ impl State {
         Ok(inode)
     }
 
+    fn stat(&self, number: u64) -> io::Result<Stat> {
+        let inode = self.inode(number)?;
+        let (kind, size, mode) = match &inode.node {
+            Node::File(content) => (Kind::File, content.size(), 0o600),
+            Node::Folder(_) => (Kind::Folder, 4096, 0o700),
+        };
+        let Inode { modified, changed, links, .. } = *inode;
+        Ok(Stat { kind, size, modified, changed, inode: number, links, uid: 0, mode })
+    }
+
     /// Refuses what would make the files larger than the disk.
     fn check_room(&self, inode: u64, size: u64) -> io::Result<()> {
         let Some(capacity) = self.capacity else { return Ok(()) };
@@ -286,14 +296,7 @@ impl Disk for SimDisk {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         let state = self.lock();
-        let number = state.resolve(path)?;
-        let inode = state.inode(number)?;
-        let (kind, size, mode) = match &inode.node {
-            Node::File(content) => (Kind::File, content.size(), 0o600),
-            Node::Folder(_) => (Kind::Folder, 4096, 0o700),
-        };
-        let Inode { modified, changed, links, .. } = *inode;
-        Ok(Stat { kind, size, modified, changed, inode: number, links, uid: 0, mode })
+        state.stat(state.resolve(path)?)
     }
 
     fn list(&self, folder: &Path, each: &mut dyn FnMut(Entry<'_>)) -> io::Result<()> {
@@ -397,17 +400,6 @@ impl Disk for SimDisk {
         state.resolve(path)?;
         state.operation()?;
         state.sync_everything();
-        Ok(())
-    }
-
-    fn set_modified(&self, path: &Path, seconds: i64) -> io::Result<()> {
-        let mut state = self.lock();
-        let inode = state.resolve(path)?;
-        let now = state.operation()?;
-        if let Some(inode) = state.inodes.get_mut(&inode) {
-            inode.modified = seconds.saturating_mul(1_000_000_000);
-            inode.changed = now;
-        }
         Ok(())
     }
 
