@@ -128,7 +128,9 @@ impl Queue {
             let left = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
             // A timer may be due before the patience ends; a clock that was set is noticed at the next round.
             let timer = state.timers.first().map_or(left, |(until, ..)| Duration::from_micros(until.saturating_sub(now)));
+            state.sleepers += 1;
             state = self.inner.due.wait_timeout(state, left.min(timer)).unwrap_or_else(PoisonError::into_inner).0;
+            state.sleepers -= 1;
         }
     }
 
@@ -282,11 +284,13 @@ impl Queue {
         let body = self.inner.journal.body(entry)?;
         let message = Message::new(envelope, Place::Journal(entry, body));
         let recipients = message.progress.len();
-        self.lock().insert(message, self.inner.clock.micros());
-        if recipients == 1 {
-            self.inner.due.notify_one()
-        } else {
-            self.inner.due.notify_all()
+        let mut state = self.lock();
+        state.insert(message, self.inner.clock.micros());
+        // Waking is a call to the kernel, and a busy queue has nobody to wake.
+        match (state.sleepers, recipients) {
+            (0, _) => {}
+            (_, 1) => self.inner.due.notify_one(),
+            _ => self.inner.due.notify_all(),
         }
         Ok(())
     }

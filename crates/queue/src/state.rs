@@ -168,6 +168,8 @@ pub(crate) struct State {
     /// Messages in files with recipients that are done and not yet sure.
     pub(crate) unsure: Vec<MessageId>,
     pub(crate) closed: bool,
+    /// Workers that wait for something to be due.
+    pub(crate) sleepers: usize,
 }
 
 impl State {
