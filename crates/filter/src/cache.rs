@@ -36,11 +36,19 @@ impl Programs {
     /// # Errors
     /// Only regular files of bounded size are read.
     pub fn load(&self, path: &Path, limits: &config::Filter) -> Result<Option<Arc<Program>>, Unreadable> {
-        let meta = regular(path)?;
+        self.load_seen(path, &fs::metadata(path)?, limits)
+    }
+
+    /// The same for a file that was looked at a moment ago, without a further look.
+    ///
+    /// # Errors
+    /// Only regular files of bounded size are read.
+    pub fn load_seen(&self, path: &Path, meta: &Metadata, limits: &config::Filter) -> Result<Option<Arc<Program>>, Unreadable> {
+        require_regular(meta)?;
         if meta.len() == 0 {
             return Ok(None);
         }
-        if let Some(program) = self.kept(path, version(&meta)) {
+        if let Some(program) = self.kept(path, version(meta)) {
             return Ok(Some(program));
         }
         let (text, meta) = read(path, limits.max_rule_file.0)?;
@@ -71,16 +79,15 @@ fn version(meta: &Metadata) -> Version {
 /// # Errors
 /// Only regular files of bounded size are read.
 pub fn read_text(path: &Path, limits: &config::Filter) -> Result<Vec<u8>, Unreadable> {
-    regular(path)?;
+    require_regular(&fs::metadata(path)?)?;
     Ok(read(path, limits.max_rule_file.0)?.0)
 }
 
-fn regular(path: &Path) -> std::io::Result<Metadata> {
-    let meta = fs::metadata(path)?;
+fn require_regular(meta: &Metadata) -> std::io::Result<()> {
     match meta.is_dir() {
         true => Err(ErrorKind::IsADirectory.into()),
         false if !meta.is_file() => Err(std::io::Error::new(ErrorKind::InvalidInput, "not a regular file")),
-        false => Ok(meta),
+        false => Ok(()),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Programs;
@@ -20,7 +21,6 @@ use crate::{child, delivery, lockfile, trust};
 pub struct FileHost<'a> {
     limits: &'a config::Filter,
     programs: &'a Programs,
-    hostname: Vec<u8>,
     /// Where the log goes without a LOGFILE.
     first_log: Option<File>,
     log: Option<File>,
@@ -35,22 +35,23 @@ pub struct FileHost<'a> {
 /// How much of a program's standard error is kept, in octets.
 const LONGEST_ERRORS: usize = 4096;
 
+/// The name of this machine, asked once.
+fn own_hostname() -> &'static [u8] {
+    static NAME: OnceLock<Vec<u8>> = OnceLock::new();
+    NAME.get_or_init(|| rustix::system::uname().nodename().to_bytes().to_vec())
+}
+
+/// The user that this process runs as, asked once: nothing here changes it.
+fn own_uid() -> u32 {
+    static UID: OnceLock<u32> = OnceLock::new();
+    *UID.get_or_init(|| rustix::process::getuid().as_raw())
+}
+
 impl<'a> FileHost<'a> {
     /// A host whose log goes to `log` until a LOGFILE is named. With `own_process`, UMASK becomes the mask of this process.
     #[must_use]
     pub fn new(limits: &'a config::Filter, programs: &'a Programs, log: Option<File>, own_process: bool) -> Self {
-        let hostname = rustix::system::uname().nodename().to_bytes().to_vec();
-        Self {
-            limits,
-            programs,
-            hostname,
-            first_log: log,
-            log: None,
-            own_process,
-            confinement: None,
-            keeps_errors: false,
-            owners: vec![rustix::process::getuid().as_raw()],
-        }
+        Self { limits, programs, first_log: log, log: None, own_process, confinement: None, keeps_errors: false, owners: vec![own_uid()] }
     }
 
     /// The same, with programs that may do only so much.
@@ -115,7 +116,9 @@ impl Host for FileHost<'_> {
     }
 
     fn enter(&mut self, folder: &Path) -> bool {
-        rustix::fs::access(folder, rustix::fs::Access::EXEC_OK).is_ok() && folder.is_dir()
+        // With a slash at its end, a name that stands for anything but a folder is refused: one question in place of two.
+        let name = folder.as_os_str().as_bytes();
+        !name.is_empty() && rustix::fs::access([name, b"/"].concat(), rustix::fs::Access::EXEC_OK).is_ok()
     }
 
     fn set_umask(&mut self, mask: u32) {
@@ -139,11 +142,11 @@ impl Host for FileHost<'_> {
     }
 
     fn store(&mut self, place: Place<'_>, kind: FolderKind, text: &Text<'_>) -> io::Result<Vec<u8>> {
-        delivery::store(place, kind, text, &self.hostname)
+        delivery::store(place, kind, text, own_hostname())
     }
 
     fn link(&mut self, stored: &Path, place: Place<'_>, kind: FolderKind, prefix: &[u8]) -> io::Result<Vec<u8>> {
-        delivery::name_file(stored, place, kind, prefix, &self.hostname)
+        delivery::name_file(stored, place, kind, prefix, own_hostname())
     }
 
     fn set_mode(&mut self, place: Place<'_>, mode: u32) {
@@ -171,10 +174,31 @@ impl Host for FileHost<'_> {
     }
 
     fn hostname(&self) -> Vec<u8> {
-        self.hostname.clone()
+        own_hostname().to_vec()
     }
 
     fn process(&self) -> u32 {
         std::process::id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_can_be_entered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        let (limits, programs) = (config::Filter::default(), Programs::new());
+        let mut host = FileHost::new(&limits, &programs, None, false);
+        for (path, expected) in
+            [(folder.path(), true), (&link, true), (&file, false), (&folder.path().join("x"), false), (Path::new(""), false)]
+        {
+            assert_eq!(host.enter(path), expected, "{}", path.display());
+        }
     }
 }

@@ -3,8 +3,7 @@
 //! A rule file runs programs as the account. So it must belong to the account or to root, and neither it nor the folder that it
 //! is in may be writable for everybody.
 
-use std::fs;
-use std::io;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -31,36 +30,34 @@ const STICKY: u32 = 0o1000;
 /// # Errors
 /// The reason not to use it.
 pub fn check(path: &Path, uid: u32) -> Result<(), Distrust> {
+    check_any(path, &[uid])
+}
+
+/// Checks a rule file that may belong to any of these users, or to root.
+///
+/// # Errors
+/// The reason not to use it.
+pub fn check_any(path: &Path, uids: &[u32]) -> Result<(), Distrust> {
     if path == Path::new("/dev/null") {
         return Ok(());
     }
-    let Ok(meta) = fs::metadata(path) else { return Ok(()) };
-    if meta.uid() != uid && meta.uid() != 0 {
-        return Err(Distrust::Owner(meta.uid()));
-    }
-    if meta.mode() & OTHERS_WRITE != 0 {
-        return Err(Distrust::WorldWritable);
-    }
-    match folder(path) {
-        Ok(folder) if folder.mode() & STICKY == 0 && folder.mode() & OTHERS_WRITE_AND_ENTER == OTHERS_WRITE_AND_ENTER => {
-            Err(Distrust::FolderWritable)
-        }
-        _ => Ok(()),
-    }
+    let Ok(file) = fs::metadata(path) else { return Ok(()) };
+    judge(&file, uids, || path.parent().and_then(|folder| fs::metadata(folder).ok()))
 }
 
-/// Checks a rule file that may belong to any of these users.
+/// Checks a rule file that somebody has just looked at, with the folder that it is in if that can be looked at.
 ///
 /// # Errors
-/// The reason not to use it, seen from the first of them.
-pub fn check_any(path: &Path, uids: &[u32]) -> Result<(), Distrust> {
-    let mut checks = uids.iter().map(|uid| check(path, *uid));
-    let first = checks.next().unwrap_or_else(|| check(path, 0));
-    first.or_else(|distrust| if checks.any(|check| check.is_ok()) { Ok(()) } else { Err(distrust) })
-}
-
-fn folder(path: &Path) -> io::Result<fs::Metadata> {
-    path.parent().map_or_else(|| Err(io::ErrorKind::NotFound.into()), fs::metadata)
+/// The reason not to use it.
+pub fn judge(file: &Metadata, uids: &[u32], folder: impl FnOnce() -> Option<Metadata>) -> Result<(), Distrust> {
+    if file.uid() != 0 && !uids.contains(&file.uid()) {
+        return Err(Distrust::Owner(file.uid()));
+    }
+    if file.mode() & OTHERS_WRITE != 0 {
+        return Err(Distrust::WorldWritable);
+    }
+    let writable = |mode: u32| mode & STICKY == 0 && mode & OTHERS_WRITE_AND_ENTER == OTHERS_WRITE_AND_ENTER;
+    if folder().is_some_and(|folder| writable(folder.mode())) { Err(Distrust::FolderWritable) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -86,6 +83,7 @@ mod tests {
         assert_eq!(check(&file, own), Ok(()));
         if own != 0 {
             assert_eq!(check(&file, own + 1), Err(Distrust::Owner(own)));
+            assert_eq!(check_any(&file, &[own + 1, own]), Ok(()));
         }
     }
 }

@@ -8,11 +8,14 @@ use crate::text::setting;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables(HashMap<Vec<u8>, Vec<u8>>);
 
+/// Room for the variables that there are without the rule file's own.
+const USUAL: usize = 28;
+
 impl Variables {
     /// No variables at all.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self(HashMap::with_capacity(USUAL))
     }
 
     /// Sets one.

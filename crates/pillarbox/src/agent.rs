@@ -284,8 +284,9 @@ impl Agent {
     pub(crate) fn deliver(&self, delivery: &Delivery<'_>, config: &Config) -> Result<Report, String> {
         let mut target = Target { agent: self, delivery, stored: Vec::new(), count: 0 };
         let rules = self.surroundings.home.join(".procmailrc");
+        let seen = rules.symlink_metadata();
         // A link that leads nowhere is no missing file: the log says that it cannot be read.
-        if rules.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        if seen.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             let mut whole = Whole { head: &delivery.head, content: delivery.content, at: 0 };
             target.put("INBOX", &mut whole).map_err(|error| error.to_string())?;
             return Ok(Report { account: self.surroundings.account.clone(), stored: target.stored, ..Report::default() });
@@ -299,7 +300,9 @@ impl Agent {
         let arguments = (delivery.extension.as_str(), delivery.sender.as_str());
         let confinement = self.confinement(&config.filter);
         let how = (&config.filter, &self.programs, confinement.as_deref());
-        let filtered = rules::run(&self.surroundings, &rules, how, arguments, message, &mut target);
+        // What a link leads to is looked at by itself, and what may have changed while this message waited for its turn.
+        let seen = seen.ok().filter(|seen| seen.is_file() && !large);
+        let filtered = rules::run(&self.surroundings, (&rules, seen.as_ref()), how, arguments, message, &mut target);
         let rule = rules::matched_recipe(&filtered.outcome);
         let outside = rules::outside_targets(&filtered.outcome);
         // A copy is no delivery: what is left of the message would be in no mailbox. Tried again, copies are found where they are.

@@ -2,11 +2,12 @@
 //! through its mailbox store, everything else is done as procmail does and noted as not covered by the journal.
 
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use auth::Accounts;
@@ -101,17 +102,21 @@ pub(crate) struct Filtered {
     pub(crate) log: String,
 }
 
+/// A rule file, and what a look at it has shown; `None` if that could not be told.
+pub(crate) type Rules<'a> = (&'a Path, Option<&'a Metadata>);
+
 /// Runs the rule file over the message. Without a confinement its programs may do all that the daemon may.
 pub(crate) fn run(
     surroundings: &Surroundings,
-    rules: &Path,
+    (rules, seen): Rules<'_>,
     (limits, programs, confinement): (&config::Filter, &Programs, Option<&Confinement>),
     (extension, sender): (&str, &str),
     message: Letter,
     store: &mut dyn Store,
 ) -> Filtered {
     let files = FileHost::new(limits, programs, None, false).confined(confinement).keeping_errors();
-    let mut host = DaemonHost { files, store, home: &surroundings.home, log: Vec::new() };
+    let seen = seen.map(|seen| (rules, seen));
+    let mut host = DaemonHost { files, limits, programs, store, home: &surroundings.home, seen, log: Vec::new() };
     let request = surroundings.request(rules, extension, sender);
     let outcome = Evaluator::new(&mut host, limits, request, message).filter();
     Filtered { outcome, log: printable(&host.log) }
@@ -151,11 +156,21 @@ fn variables(surroundings: &Surroundings, sender: &str) -> Variables {
     variables
 }
 
+/// The user that this process acts as, asked once: nothing here changes it.
+fn own_user() -> u32 {
+    static USER: OnceLock<u32> = OnceLock::new();
+    *USER.get_or_init(|| rustix::process::geteuid().as_raw())
+}
+
 /// The daemon's host: the standard one, but for the account's own Maildir and for files that are not safe.
 struct DaemonHost<'a> {
     files: FileHost<'a>,
     store: &'a mut dyn Store,
+    limits: &'a config::Filter,
+    programs: &'a Programs,
     home: &'a Path,
+    /// The account's rule file as it was a moment ago, until it is used: it may be another when it is asked for again.
+    seen: Option<(&'a Path, &'a Metadata)>,
     log: Vec<u8>,
 }
 
@@ -205,7 +220,10 @@ impl Host for DaemonHost<'_> {
     }
 
     fn load(&mut self, path: &Path) -> Result<Option<Arc<Program>>, Unreadable> {
-        let loaded = self.files.load(path);
+        let loaded = match self.seen.take() {
+            Some((rules, seen)) if rules == path => self.programs.load_seen(path, seen, self.limits),
+            _ => self.files.load(path),
+        };
         if let Err(error) = &loaded {
             tracing::warn!(file = %path.display(), "rule file not used: it {error}");
         }
@@ -214,8 +232,13 @@ impl Host for DaemonHost<'_> {
 
     /// A rule file may belong to root, to the owner of the home, or to the user that this daemon runs as.
     fn distrust(&mut self, path: &Path) -> Option<Distrust> {
-        let owner = std::fs::metadata(self.home).map_or(0, |home| home.uid());
-        let distrust = trust::check_any(path, &[owner, rustix::process::geteuid().as_raw()]).err()?;
+        let home = std::fs::metadata(self.home);
+        let owners = [home.as_ref().map_or(0, |home| home.uid()), own_user()];
+        let checked = match self.seen.filter(|(rules, _)| *rules == path) {
+            Some((_, seen)) if path.parent() == Some(self.home) => trust::judge(seen, &owners, || home.ok()),
+            _ => trust::check_any(path, &owners),
+        };
+        let distrust = checked.err()?;
         tracing::warn!(file = %path.display(), "rule file not used: it {distrust}");
         Some(distrust)
     }
@@ -313,5 +336,58 @@ mod tests {
             let outcome = Evaluator::new(&mut DryRun::new(&mut files, false), &limits, request, &b"A: b\n\nc\n"[..]).filter();
             assert_eq!(outcome.variables.text(b"SENDMAIL"), path.as_bytes());
         }
+    }
+
+    /// A store that takes all.
+    struct Taking;
+
+    impl Store for Taking {
+        fn mailbox_at(&self, _path: &Path) -> Option<String> {
+            Some("INBOX".to_owned())
+        }
+
+        fn store(&mut self, _mailbox: &str, _pieces: &[&[u8]]) -> io::Result<String> {
+            Ok("1.x.h".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_rule_file_counts_with_the_next_message() {
+        use std::fs;
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
+        fs::create_dir(home.join("Maildir")).unwrap();
+        let (rules, other) = (home.join(".procmailrc"), home.join("other"));
+        let (limits, programs) = (config::Filter::default(), Programs::new());
+        let surroundings = Surroundings { account: "joe".into(), home: home.into(), sendmail: "/x".into(), config: "/x".into() };
+        let line = || {
+            let seen = rules.symlink_metadata().ok().filter(Metadata::is_file);
+            let message = Letter::from(&b"A: b\n\nc\n"[..]);
+            let how = (&limits, &programs, None);
+            let filtered = run(&surroundings, (&rules, seen.as_ref()), how, ("", "a@b.example"), message, &mut Taking);
+            matched_recipe(&filtered.outcome).map(|rule| rule.rsplit(':').next().unwrap().to_owned())
+        };
+        let mode = |mode| fs::set_permissions(&rules, fs::Permissions::from_mode(mode)).unwrap();
+        fs::write(&rules, ":0\n/dev/null\n").unwrap();
+        mode(0o600);
+        assert_eq!((line().as_deref(), line().as_deref()), (Some("1"), Some("1")));
+        fs::write(&rules, "\n:0\n/dev/null\n").unwrap();
+        assert_eq!(line().as_deref(), Some("2"), "edited in place");
+        mode(0o602);
+        assert_eq!(line(), None, "writable for everybody");
+        mode(0o600);
+        fs::set_permissions(home, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(line(), None, "in a folder that is writable for everybody");
+        fs::set_permissions(home, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(&other, "\n\n:0\n/dev/null\n").unwrap();
+        fs::rename(&other, &rules).unwrap();
+        assert_eq!(line().as_deref(), Some("3"), "replaced");
+        fs::write(&other, "\n\n\n:0\n/dev/null\n").unwrap();
+        fs::remove_file(&rules).unwrap();
+        symlink(&other, &rules).unwrap();
+        assert_eq!(line().as_deref(), Some("4"), "made a link");
+        fs::write(&other, ":0\n/dev/null\n").unwrap();
+        assert_eq!(line().as_deref(), Some("1"), "edited behind the link");
     }
 }
