@@ -15,9 +15,9 @@ use filter::confine::Confinement;
 use journal::Recovered;
 use mail::{MessageId, Uid, UidValidity};
 use mailbox::Replay;
-use serde_json::json;
 use tokio::sync::Semaphore;
 
+use crate::details::Details;
 use crate::house::House;
 use crate::rules::{self, Surroundings};
 use crate::store::AccountStore;
@@ -231,13 +231,12 @@ impl Agent {
     /// `to_uids`. Sets that are too scattered for a line are left out.
     pub(crate) fn tell(&self, step: &str, mailbox: &str, uids: &[Uid], to: Option<(&str, &[Uid])>) {
         let Some(house) = self.watcher.get().and_then(|(house, _)| house.upgrade()) else { return };
-        let mut details = json!({"account": self.surroundings.account, "mailbox": mailbox, "uids": ranges(uids)});
+        let mut details = Details::new().text("account", &self.surroundings.account).text("mailbox", mailbox);
         if let Some((to, to_uids)) = to {
-            details["to"] = json!(to);
-            details["to_uids"] = json!(ranges(to_uids));
+            details = details.text("to", to).maybe("to_uids", ranges(to_uids));
         }
         if !uids.is_empty() {
-            house.trace.event(step, details);
+            house.trace.event(step, details.maybe("uids", ranges(uids)));
         }
     }
 

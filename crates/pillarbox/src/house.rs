@@ -12,13 +12,13 @@ use config::Config;
 use journal::Journal;
 use mail::{Address, Domain, Enhanced, Envelope, Reply, ReversePath, Secret, Verdict};
 use queue::Queue;
-use serde_json::json;
 use smtp::Admission;
 use system::Clock;
 use tokio::sync::watch;
 
 use crate::agent::{Agent, AgentError};
 use crate::agents::Agents;
+use crate::details::Details;
 use crate::instance::{self, Layout};
 use crate::intake::Incoming;
 use crate::maps::{Maps, Resolved};
@@ -261,7 +261,7 @@ impl House {
     /// Notes an account whose mail cannot be reached.
     pub(crate) fn tell_defer(&self, id: mail::MessageId, recipient: &Address, reason: &str) {
         count(&self.metrics.recipients_deferred);
-        self.trace.step(id, "deferred", json!({"recipient": recipient.to_string(), "reason": reason}));
+        self.trace.step(id, "deferred", Details::new().text("reason", reason).text("recipient", recipient));
     }
 }
 

@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 
 use mail::{Enhanced, Envelope, MessageId, Recipient, Reply, Verdict};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::details::Details;
 use crate::house::House;
 
 /// How much of a message's beginning is looked at for its Message-ID, in octets.
@@ -54,18 +55,16 @@ impl Incoming {
             Ok(steps) => steps,
             Err(verdict) => return verdict,
         };
-        let targets: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
-        let step = json!({
-            "from": envelope.reverse_path.to_string(),
-            "to": asked,
-            "recipients": targets,
-            "aliases": steps,
-            "client": envelope.client.map(|client| client.to_string()),
-            "helo": envelope.helo,
-            "account": envelope.account,
-            "protocol": envelope.protocol.to_string(),
-            "message_id": message_id(&beginning),
-        });
+        let step = Details::new()
+            .maybe("account", envelope.account.as_ref())
+            .plains("aliases", &steps)
+            .maybe("client", envelope.client)
+            .text("from", &envelope.reverse_path)
+            .text("helo", &envelope.helo)
+            .maybe("message_id", message_id(&beginning))
+            .text("protocol", envelope.protocol)
+            .texts("recipients", envelope.recipients.iter().map(|recipient| &recipient.address))
+            .texts("to", asked);
         match content.accept(envelope).await {
             Ok(()) => {
                 house.trace.step(id, "accepted", step);

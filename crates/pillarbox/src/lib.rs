@@ -10,6 +10,7 @@ pub mod check;
 mod checkpoint;
 mod commands;
 pub mod control;
+mod details;
 mod gate;
 mod house;
 mod imap;

@@ -1,5 +1,6 @@
 //! Lines on their way to a thread that writes them, gathered for a moment: a busy server wakes the writer seldom.
 
+use std::fmt::{Arguments, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl Lines {
     }
 
     /// Adds a line; false if too many wait, so that it is lost. After [`Lines::close`] it is not wanted.
-    pub(crate) fn add(&self, line: &str) -> bool {
+    pub(crate) fn add(&self, line: Arguments<'_>) -> bool {
         let mut waiting = self.lock();
         if waiting.closed {
             return true;
@@ -39,8 +40,8 @@ impl Lines {
         if waiting.text.is_empty() {
             self.stirred.notify_one();
         }
-        waiting.text.push_str(line);
-        true
+        // Writing to a String cannot fail.
+        waiting.text.write_fmt(line).is_ok()
     }
 
     /// Waits for lines and gives those that gathered; `None` when no more come.

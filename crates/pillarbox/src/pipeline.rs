@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use mail::Recipient;
 use queue::Job;
-use serde_json::json;
 
-use crate::agent::{Content, Delivery, Report};
+use crate::agent::{Content, Delivery, Report, Stored};
+use crate::details::Details;
 use crate::gate::Gate;
 use crate::house::House;
 use crate::metrics::count;
@@ -296,25 +296,26 @@ fn first_lines(log: &str) -> Vec<&str> {
 
 fn settle(house: &House, job: Job, outcome: Result<Report, Trouble>) -> queue::Result<()> {
     let id = job.envelope().id;
-    let recipient = job.recipient().address.clone();
+    let recipient = &job.recipient().address;
     match outcome {
         Ok(report) => {
             count(&house.metrics.recipients_delivered);
             for line in report.log.lines() {
                 tracing::info!(%id, %recipient, account = report.account, "rules: {line}");
             }
-            house.trace.step(id, "delivered", json!({
-                "recipient": recipient.to_string(),
-                "account": report.account,
-                "mailboxes": report.stored.iter().map(|s| json!({"mailbox": s.mailbox, "uid": s.uid, "file": s.file})).collect::<Vec<_>>(),
-                "rule": report.rule,
-                "outside": report.outside,
-                "log": first_lines(&report.log),
-            }));
+            let stored = |s: &Stored| Details::new().text("file", &s.file).text("mailbox", &s.mailbox).plain("uid", s.uid).end();
+            let details = Details::new()
+                .text("account", &report.account)
+                .texts("log", first_lines(&report.log))
+                .plains("mailboxes", report.stored.iter().map(stored))
+                .texts("outside", &report.outside)
+                .text("recipient", recipient)
+                .maybe("rule", report.rule.as_ref());
+            house.trace.step(id, "delivered", details);
             job.delivered()
         }
         Err(trouble) => {
-            house.tell_defer(id, &recipient, &trouble.reason);
+            house.tell_defer(id, recipient, &trouble.reason);
             if trouble.lasting { job.failed(&trouble.reason) } else { job.deferred(&trouble.reason) }
         }
     }

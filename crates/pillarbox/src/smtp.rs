@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use auth::{Exchange, Outcome, Step};
 use mail::{Enhanced, Envelope, Reply, Secret, Verdict};
-use serde_json::json;
 use smtp::{Answer, Closing, Effect, Now, Peer, Role, Session, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
+use crate::details::Details;
 use crate::house::{House, Orders};
 use crate::listen::Service;
 use crate::metrics::count;
@@ -304,7 +304,7 @@ impl Driver {
     fn abort(&mut self, reason: &str) {
         if let Some(incoming) = self.incoming.take() {
             count(&self.house.metrics.messages_refused);
-            self.house.trace.step(incoming.id(), "refused", json!({"reason": reason}));
+            self.house.trace.step(incoming.id(), "refused", Details::new().text("reason", reason));
         }
     }
 }

@@ -17,6 +17,7 @@ use mail::MessageId;
 use serde_json::{Value, json};
 use system::Clock;
 
+use crate::details::Details;
 use crate::lines::Lines;
 
 /// The most that all files hold together, in octets.
@@ -48,25 +49,24 @@ impl Trace {
         Ok(Self { lines, writer, clock })
     }
 
-    /// Notes one step of a message: its name, which needs no quoting in JSON, and what belongs to it as an object.
-    pub fn step(&self, id: MessageId, step: &str, details: Value) {
-        let details = details.to_string();
+    /// Notes one step of a message: its name, which needs no quoting in JSON, and what belongs to it as a JSON object.
+    pub(crate) fn step(&self, id: MessageId, step: &str, details: Details) {
+        let details = details.end();
         tracing::info!(id = %id, %details, "{step}");
-        self.write(&format!("\"id\":\"{id}\","), step, &details);
+        self.write(format_args!("\"id\":\"{id}\","), step, &details);
     }
 
     /// Notes what a session did to messages of an account.
-    pub fn event(&self, step: &str, details: Value) {
-        let details = details.to_string();
+    pub(crate) fn event(&self, step: &str, details: Details) {
+        let details = details.end();
         tracing::info!(%details, "{step}");
-        self.write("", step, &details);
+        self.write(format_args!(""), step, &details);
     }
 
-    fn write(&self, id: &str, step: &str, details: &str) {
+    fn write(&self, id: std::fmt::Arguments<'_>, step: &str, details: &str) {
         let more = details.strip_prefix('{').filter(|more| *more != "}");
         let (comma, more) = more.map_or(("", "}"), |more| (",", more));
-        let line = format!("{{\"at\":{},{id}\"step\":\"{step}\"{comma}{more}\n", self.clock.micros());
-        if !self.lines.add(&line) {
+        if !self.lines.add(format_args!("{{\"at\":{},{id}\"step\":\"{step}\"{comma}{more}\n", self.clock.micros())) {
             tracing::warn!(step, "the trace falls behind; a line of it is lost");
         }
     }
@@ -308,9 +308,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let trace = Trace::open(folder.path(), Arc::new(FixedClock::at(1_000_000))).unwrap();
         let (one, two) = (MessageId::from_number(1), MessageId::from_number(2));
-        trace.step(one, "accepted", json!({"from": "A@b.example", "to": ["c@d.example"], "message_id": "<x@y>"}));
-        trace.step(two, "accepted", json!({"from": "e@f.example"}));
-        trace.step(one, "delivered", json!({"folder": "INBOX", "uid": 7}));
+        trace.step(one, "accepted", Details::new().text("from", "A@b.example").texts("to", ["c@d.example"]).text("message_id", "<x@y>"));
+        trace.step(two, "accepted", Details::new().text("from", "e@f.example"));
+        trace.step(one, "delivered", Details::new().text("folder", "INBOX").plain("uid", 7));
         trace.close();
         for wanted in [one.to_string().as_str(), "a@b.example", "c@d.example", "x@y", "<x@y>"] {
             let steps: Vec<_> = find(folder.path(), wanted).unwrap().iter().map(|l| l["step"].clone()).collect();
@@ -324,13 +324,15 @@ mod tests {
         let trace = Trace::open(folder.path(), Arc::new(FixedClock::at(1_000_000))).unwrap();
         let (one, two) = (MessageId::from_number(1), MessageId::from_number(2));
         for (id, uid) in [(one, 7), (two, 8)] {
-            trace.step(id, "delivered", json!({"account": "joe", "mailboxes": [{"mailbox": "INBOX", "uid": uid}]}));
+            let stored = Details::new().text("mailbox", "INBOX").plain("uid", uid).end();
+            trace.step(id, "delivered", Details::new().text("account", "joe").plains("mailboxes", [stored]));
         }
-        trace.event("moved", json!({"account": "jim", "mailbox": "INBOX", "uids": "1:9", "to": "x", "to_uids": "1:9"}));
-        trace.event("moved", json!({"account": "joe", "mailbox": "INBOX", "uids": "3,6:8", "to": "a", "to_uids": "20:23"}));
-        trace.event("copied", json!({"account": "joe", "mailbox": "a", "uids": "22", "to": "b", "to_uids": "1"}));
-        trace.event("expunged", json!({"account": "joe", "mailbox": "a", "uids": "20:22"}));
-        trace.event("expunged", json!({"account": "joe", "mailbox": "a", "uids": "22"}));
+        let told = |members: &[(&str, &str)]| members.iter().fold(Details::new(), |details, (key, value)| details.text(key, value));
+        trace.event("moved", told(&[("account", "jim"), ("mailbox", "INBOX"), ("uids", "1:9"), ("to", "x"), ("to_uids", "1:9")]));
+        trace.event("moved", told(&[("account", "joe"), ("mailbox", "INBOX"), ("uids", "3,6:8"), ("to", "a"), ("to_uids", "20:23")]));
+        trace.event("copied", told(&[("account", "joe"), ("mailbox", "a"), ("uids", "22"), ("to", "b"), ("to_uids", "1")]));
+        trace.event("expunged", told(&[("account", "joe"), ("mailbox", "a"), ("uids", "20:22")]));
+        trace.event("expunged", told(&[("account", "joe"), ("mailbox", "a"), ("uids", "22")]));
         trace.close();
         let story = find(folder.path(), &one.to_string()).unwrap();
         let told = |line: &Value| (line["step"].to_string(), line["uid"].as_u64(), line["to_uid"].as_u64());
