@@ -15,8 +15,8 @@ use crate::mailbox::Mailbox;
 use crate::record::{Bits, Message, Row, short_size};
 use crate::state::State;
 
-/// Read from the body at once.
-const PIECE: usize = 64 << 10;
+/// Read from the body at once, in octets. Most messages are no longer.
+const PIECE: usize = 8 << 10;
 
 /// What is known of earlier attempts to deliver the same message to the same mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Account {
 }
 
 fn write(mut incoming: Incoming, received: i64, body: &mut dyn Read) -> Result<Ready> {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = [0; PIECE];
     loop {
         let read = body.read(&mut buffer).map_err(crate::error::disk("read a message to be delivered", 0))?;
         if read == 0 {

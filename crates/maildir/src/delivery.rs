@@ -16,6 +16,9 @@ use crate::scan::Place;
 /// How much is gathered before it is written.
 const BUFFER: usize = 64 << 10;
 
+/// Room for the usual message.
+const USUAL: usize = 8 << 10;
+
 /// A message being written into `tmp`. Dropped before it has its place, it is removed.
 ///
 /// Line ends of two octets become LF, as Maildir programs expect.
@@ -49,7 +52,18 @@ impl Incoming {
         }
         .at(&path)?;
         let (folder, unique) = (folder.to_owned(), unique.to_owned());
-        Ok(Self { disk, folder, path, unique, file, buffer: Vec::new(), written: 0, virtual_size: 0, last: 0, placed: false })
+        Ok(Self {
+            disk,
+            folder,
+            path,
+            unique,
+            file,
+            buffer: Vec::with_capacity(USUAL),
+            written: 0,
+            virtual_size: 0,
+            last: 0,
+            placed: false,
+        })
     }
 
     /// More octets of the message.
