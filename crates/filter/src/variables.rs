@@ -1,12 +1,16 @@
 //! Variables: the environment of the programs that are run, and the settings that procmail reads from it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::text::setting;
 
 /// The environment. Names and values are octets without a zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variables(HashMap<Vec<u8>, Vec<u8>>);
+pub struct Variables(HashMap<Octets, Octets>);
+
+/// A name or value. Those that stand in this program are not copied for each message.
+type Octets = Cow<'static, [u8]>;
 
 /// Room for the variables that there are without the rule file's own.
 const USUAL: usize = 28;
@@ -20,11 +24,16 @@ impl Variables {
 
     /// Sets one.
     pub fn set(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
-        let value = value.into();
+        let value = Cow::Owned(value.into());
         match self.0.get_mut(name) {
             Some(old) => *old = value,
-            None => _ = self.0.insert(name.to_vec(), value),
+            None => _ = self.0.insert(Cow::Owned(name.to_vec()), value),
         }
+    }
+
+    /// Sets one whose name, and perhaps value, stands in a program.
+    pub fn preset(&mut self, name: &'static [u8], value: impl Into<Cow<'static, [u8]>>) {
+        self.0.insert(Cow::Borrowed(name), value.into());
     }
 
     /// Removes one.
@@ -35,7 +44,7 @@ impl Variables {
     /// The value, if the variable is set.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.0.get(name).map(Vec::as_slice)
+        self.0.get(name).map(|value| &**value)
     }
 
     /// The value, empty if the variable is not set.
@@ -46,7 +55,7 @@ impl Variables {
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 }
 
@@ -67,14 +76,14 @@ pub(crate) struct Settings {
     pub(crate) log_abstract: i64,
     /// LINEBUF.
     pub(crate) line_buffer: usize,
-    pub(crate) shell_metas: Vec<u8>,
-    pub(crate) lock_extension: Vec<u8>,
-    pub(crate) message_prefix: Vec<u8>,
-    pub(crate) trap: Vec<u8>,
-    pub(crate) shell_flags: Vec<u8>,
-    pub(crate) default: Vec<u8>,
-    pub(crate) sendmail: Vec<u8>,
-    pub(crate) sendmail_flags: Vec<u8>,
+    pub(crate) shell_metas: Octets,
+    pub(crate) lock_extension: Octets,
+    pub(crate) message_prefix: Octets,
+    pub(crate) trap: Octets,
+    pub(crate) shell_flags: Octets,
+    pub(crate) default: Octets,
+    pub(crate) sendmail: Octets,
+    pub(crate) sendmail_flags: Octets,
 }
 
 /// LINEBUF at the start.
@@ -92,21 +101,21 @@ impl Default for Settings {
             verbose: false,
             log_abstract: -1,
             line_buffer: LINE_BUFFER,
-            shell_metas: b"&|<>~;?*[".to_vec(),
-            lock_extension: b".lock".to_vec(),
-            message_prefix: b"msg.".to_vec(),
-            trap: Vec::new(),
-            shell_flags: b"-c".to_vec(),
-            default: Vec::new(),
-            sendmail: b"/usr/sbin/sendmail".to_vec(),
-            sendmail_flags: b"-oi".to_vec(),
+            shell_metas: Cow::Borrowed(b"&|<>~;?*["),
+            lock_extension: Cow::Borrowed(b".lock"),
+            message_prefix: Cow::Borrowed(b"msg."),
+            trap: Cow::Borrowed(b""),
+            shell_flags: Cow::Borrowed(b"-c"),
+            default: Cow::Borrowed(b""),
+            sendmail: Cow::Borrowed(b"/usr/sbin/sendmail"),
+            sendmail_flags: Cow::Borrowed(b"-oi"),
         }
     }
 }
 
 impl Settings {
     /// The settings that are variables from the start, with their values.
-    pub(crate) fn presets(&self) -> [(&'static [u8], Vec<u8>); 7] {
+    pub(crate) fn presets(&self) -> [(&'static [u8], Octets); 7] {
         [
             (b"SHELLMETAS", self.shell_metas.clone()),
             (b"LOCKEXT", self.lock_extension.clone()),
@@ -114,7 +123,7 @@ impl Settings {
             (b"SHELLFLAGS", self.shell_flags.clone()),
             (b"SENDMAIL", self.sendmail.clone()),
             (b"SENDMAILFLAGS", self.sendmail_flags.clone()),
-            (b"LINEBUF", self.line_buffer.to_string().into_bytes()),
+            (b"LINEBUF", Cow::Owned(self.line_buffer.to_string().into_bytes())),
         ]
     }
 
@@ -132,14 +141,14 @@ impl Settings {
                 let asked = usize::try_from(setting(0, value)).unwrap_or(0);
                 self.line_buffer = asked.clamp(LEAST_LINE_BUFFER, longest_line.max(LEAST_LINE_BUFFER));
             }
-            b"SHELLMETAS" => self.shell_metas = value.to_vec(),
-            b"LOCKEXT" => self.lock_extension = value.to_vec(),
-            b"MSGPREFIX" => self.message_prefix = value.to_vec(),
-            b"TRAP" => self.trap = value.to_vec(),
-            b"SHELLFLAGS" => self.shell_flags = value.to_vec(),
-            b"DEFAULT" => self.default = value.to_vec(),
-            b"SENDMAIL" => self.sendmail = value.to_vec(),
-            b"SENDMAILFLAGS" => self.sendmail_flags = value.to_vec(),
+            b"SHELLMETAS" => self.shell_metas = Cow::Owned(value.to_vec()),
+            b"LOCKEXT" => self.lock_extension = Cow::Owned(value.to_vec()),
+            b"MSGPREFIX" => self.message_prefix = Cow::Owned(value.to_vec()),
+            b"TRAP" => self.trap = Cow::Owned(value.to_vec()),
+            b"SHELLFLAGS" => self.shell_flags = Cow::Owned(value.to_vec()),
+            b"DEFAULT" => self.default = Cow::Owned(value.to_vec()),
+            b"SENDMAIL" => self.sendmail = Cow::Owned(value.to_vec()),
+            b"SENDMAILFLAGS" => self.sendmail_flags = Cow::Owned(value.to_vec()),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Runs an account's rule file over a message: the daemon's [`filter::Host`]. Maildir targets within the account's Maildir go
 //! through its mailbox store, everything else is done as procmail does and noted as not covered by the journal.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
@@ -140,18 +141,18 @@ fn variables(surroundings: &Surroundings, sender: &str) -> Variables {
     let path = |path: &Path| path.as_os_str().as_bytes().to_vec();
     let inbox = [&path(home), &b"/Maildir/"[..]].concat();
     let mut variables = Variables::new();
-    let all: [(&str, Vec<u8>); 8] = [
-        ("HOME", path(home)),
-        ("LOGNAME", account.clone().into_bytes()),
-        ("USER", account.clone().into_bytes()),
-        ("SHELL", b"/bin/sh".to_vec()),
-        ("PATH", [&path(home)[..], b"/bin:/usr/local/bin:/usr/bin:/bin"].concat()),
-        ("ORGMAIL", inbox),
-        ("SENDER", sender.as_bytes().to_vec()),
-        ("PILLARBOX_CONFIG", path(config)),
+    let all: [(&'static str, Cow<'static, [u8]>); 8] = [
+        ("HOME", path(home).into()),
+        ("LOGNAME", account.clone().into_bytes().into()),
+        ("USER", account.clone().into_bytes().into()),
+        ("SHELL", Cow::Borrowed(b"/bin/sh")),
+        ("PATH", [&path(home)[..], b"/bin:/usr/local/bin:/usr/bin:/bin"].concat().into()),
+        ("ORGMAIL", inbox.into()),
+        ("SENDER", sender.as_bytes().to_vec().into()),
+        ("PILLARBOX_CONFIG", path(config).into()),
     ];
     for (name, value) in all {
-        variables.set(name.as_bytes(), value);
+        variables.preset(name.as_bytes(), value);
     }
     variables
 }

@@ -118,7 +118,7 @@ impl Evaluator<'_> {
     }
 
     fn forward(&mut self, program: &Program, variable: Option<&[u8]>, phrase: &Phrase, head: &Head, flags: Flags) -> Flow {
-        let mut words = vec![self.state.settings.sendmail.clone()];
+        let mut words = vec![self.state.settings.sendmail.to_vec()];
         let sendmail_flags = &self.state.settings.sendmail_flags;
         words.extend(sendmail_flags.split(|octet| b" \t\n".contains(octet)).filter(|word| !word.is_empty()).map(<[u8]>::to_vec));
         let mut start = words.join(&0);

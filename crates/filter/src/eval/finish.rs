@@ -72,7 +72,7 @@ impl Evaluator<'_> {
         }
         let last_resort = self.state.variables.text(b"ORGMAIL").to_vec();
         self.state.raw = false;
-        !last_resort.is_empty() && last_resort != default && self.write_folder(&last_resort, &[], Parcel { lock: false, ..parcel })
+        !last_resort.is_empty() && default != last_resort && self.write_folder(&last_resort, &[], Parcel { lock: false, ..parcel })
     }
 
     fn run_trap(&mut self, trap: &[u8]) -> i32 {

@@ -172,12 +172,11 @@ impl<'h> Evaluator<'h> {
         let settings = Settings::default();
         let mut variables = std::mem::take(&mut request.variables);
         for (name, value) in settings.presets() {
-            variables.set(name, value);
+            variables.preset(name, value);
         }
-        let hostname = host.hostname();
-        variables.set(b"HOST", hostname);
-        variables.set(b"PROCMAIL_VERSION", VERSION);
-        variables.set(b"COMSAT", b"no");
+        variables.preset(b"HOST", host.hostname());
+        variables.preset(b"PROCMAIL_VERSION", VERSION);
+        variables.preset(b"COMSAT", &b"no"[..]);
         let state = State {
             variables,
             settings,
@@ -218,9 +217,9 @@ impl<'h> Evaluator<'h> {
             taken: false,
         };
         evaluator.host.set_umask(evaluator.state.umask);
-        evaluator.state.settings.default = evaluator.state.variables.text(b"DEFAULT").to_vec();
+        evaluator.state.settings.default = evaluator.state.variables.text(b"DEFAULT").to_vec().into();
         if evaluator.state.settings.default.is_empty() {
-            evaluator.state.settings.default = evaluator.state.variables.text(b"ORGMAIL").to_vec();
+            evaluator.state.settings.default = evaluator.state.variables.text(b"ORGMAIL").to_vec().into();
         }
         evaluator
     }

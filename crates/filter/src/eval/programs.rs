@@ -48,7 +48,7 @@ impl Evaluator<'_> {
             }
         }
         let shell = self.state.variables.text(b"SHELL").to_vec();
-        let arguments = vec![shell, self.state.settings.shell_flags.clone(), line.to_vec()];
+        let arguments = vec![shell, self.state.settings.shell_flags.to_vec(), line.to_vec()];
         Command { arguments, shell: true, first: line.to_vec(), words: vec![line.to_vec()] }
     }
 
