@@ -37,6 +37,8 @@ pub(crate) struct Agent {
     record: Arc<Account>,
     mail: mailbox::Account,
     surroundings: Surroundings,
+    /// The Maildir, as [`normal`] has it.
+    root: PathBuf,
     programs: Programs,
     /// What the rules' programs may do, and the settings that it was made for.
     confinement: Mutex<Option<(config::Filter, Arc<Confinement>)>>,
@@ -180,6 +182,7 @@ impl Agent {
         let name = record.name.as_str();
         let paths = mailbox::Paths { maildir: home.join("Maildir"), index: house.layout.index(name) };
         let mail = mailbox::Account::open(name, &house.environment, paths)?;
+        let root = normal(&home.join("Maildir"));
         let surroundings =
             Surroundings { account: name.to_owned(), home, sendmail: house.layout.sendmail(), config: house.config_path.clone() };
         let agent = Self {
@@ -187,6 +190,7 @@ impl Agent {
             record: record.clone(),
             mail,
             surroundings,
+            root,
             programs: Programs::new(),
             confinement: Mutex::default(),
             large: Mutex::default(),
@@ -392,8 +396,8 @@ impl<'a> Told<'a> {
 
 impl rules::Store for Target<'_> {
     fn mailbox_at(&self, path: &Path) -> Option<String> {
-        let (root, path) = (normal(&self.agent.surroundings.home.join("Maildir")), normal(path));
-        if path == root {
+        let (root, path) = (&self.agent.root, normal(path));
+        if path == *root {
             return Some("INBOX".to_owned());
         }
         let folder = path.file_name()?.to_str()?;

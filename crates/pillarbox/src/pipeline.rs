@@ -187,7 +187,8 @@ impl Lanes {
 
 /// Delivers the job, and what waits behind it for the same account. Jobs for no account are quick.
 fn carry_out(house: &Arc<House>, job: Job) {
-    let Some((account, _)) = house.account_of(&job.recipient().address) else { return carry_out_one(house, job) };
+    let Some(found) = house.account_of(&job.recipient().address) else { return carry_out_one(house, job, None) };
+    let account = Arc::clone(&found.0);
     let workers = house.config().queue.deliveries;
     let most = workers - workers.div_ceil(4).min(workers);
     let mut next = match house.lanes.enter(account.name.as_str(), most, job) {
@@ -198,15 +199,21 @@ fn carry_out(house: &Arc<House>, job: Job) {
             return jobs.into_iter().for_each(|job| write_down(house, job, trouble()));
         }
     };
+    let mut found = Some(found);
     while let Some(job) = next {
-        carry_out_one(house, job);
+        // For those that waited, the account may have gone meanwhile.
+        let owner = found.take().or_else(|| house.account_of(&job.recipient().address));
+        carry_out_one(house, job, owner);
         next = house.lanes.next(account.name.as_str());
     }
 }
 
-fn carry_out_one(house: &Arc<House>, job: Job) {
+/// The account that a message is for, and the extension of the address.
+type Owner = (Arc<auth::Account>, String);
+
+fn carry_out_one(house: &Arc<House>, job: Job, owner: Option<Owner>) {
     // A defect that one message brings out must not stop the mail of all.
-    let outcome = catch_unwind(AssertUnwindSafe(|| attempt(house, &job)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| attempt(house, &job, owner)));
     let outcome = outcome.unwrap_or_else(|_| Err(Trouble { reason: "internal error, see the log".to_owned(), lasting: false }));
     if outcome.is_err() && house.aborted.load(Ordering::Relaxed) {
         // It was not the message's fault: the next start delivers it.
@@ -229,13 +236,13 @@ pub(crate) struct Trouble {
     pub(crate) lasting: bool,
 }
 
-fn attempt(house: &Arc<House>, job: &Job) -> Result<Report, Trouble> {
+fn attempt(house: &Arc<House>, job: &Job, owner: Option<Owner>) -> Result<Report, Trouble> {
     let later = |reason: String| Trouble { reason, lasting: false };
     if house.aborted.load(Ordering::Relaxed) {
         return Err(later("the daemon stops".to_owned()));
     }
     let recipient = &job.recipient().address;
-    let Some((account, extension)) = house.account_of(recipient) else {
+    let Some((account, extension)) = owner else {
         let reason = if house.maps.is_own(recipient) {
             "there is no such account any more"
         } else {
