@@ -97,7 +97,10 @@ impl Authenticator {
             return Outcome::TryLater { after };
         }
         let Some((_place, _turn)) = self.turn().await else { return Outcome::TryLater { after: Duration::from_secs(1) } };
-        // Others of them may have been wrong meanwhile.
+        // Others of them may have been right or wrong meanwhile.
+        if let Some(account) = account.as_ref().filter(|account| !account.disabled && self.remembers(&memory, now)) {
+            return Outcome::Granted(account.clone());
+        }
         if let Some(after) = self.guard().delay(&name, address, now) {
             return Outcome::TryLater { after };
         }
