@@ -6,13 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use auth::{Account, Accounts};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::agent::{Agent, AgentError};
 use crate::house::House;
 
 /// The place of one account's agent. It is never removed while the daemon runs: whoever waits for it must find the only one.
 #[derive(Debug, Default)]
-struct Slot(Mutex<Option<(Arc<Agent>, Instant)>>);
+struct Slot {
+    held: Mutex<Option<(Arc<Agent>, Instant)>>,
+    /// Sessions that want the agent opened wait here, without a thread each.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 /// All agents.
 #[derive(Debug, Default)]
@@ -20,14 +25,14 @@ pub(crate) struct Agents(Mutex<HashMap<String, Arc<Slot>>>);
 
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, Option<(Arc<Agent>, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Agents {
     /// The agent of an account. May take as long as the account's disk does.
     pub(crate) fn get(&self, house: &Arc<House>, account: &Arc<Account>) -> Result<Arc<Agent>, AgentError> {
-        let slot = self.lock().entry(account.name.to_string()).or_default().clone();
+        let slot = self.slot(account);
         let mut slot = slot.lock();
         if let Some(agent) = use_open(&mut slot, account) {
             return Ok(agent);
@@ -44,8 +49,18 @@ impl Agents {
     /// The same if it is open and nobody holds it up: hundreds that log in at once need no threads of their own to wait in.
     pub(crate) fn ready(&self, account: &Account) -> Option<Arc<Agent>> {
         let slot = self.lock().get(account.name.as_str())?.clone();
-        let mut held = slot.0.try_lock().ok()?;
+        let mut held = slot.held.try_lock().ok()?;
         use_open(&mut held, account)
+    }
+
+    /// The turn to have the agent opened. Hundreds may log in before it is.
+    pub(crate) async fn turn(&self, account: &Account) -> OwnedMutexGuard<()> {
+        let turn = self.slot(account).turn.clone();
+        turn.lock_owned().await
+    }
+
+    fn slot(&self, account: &Account) -> Arc<Slot> {
+        self.lock().entry(account.name.to_string()).or_default().clone()
     }
 
     /// Closes those that have no session and that nobody has asked for since `idle`. `covered` waits until all that was written
@@ -56,13 +71,13 @@ impl Agents {
             Arc::strong_count(agent) == 1 && used.elapsed() >= idle && !(doubts && agent.is_after_power_cut())
         };
         // One that is being opened is in use.
-        let is_idle = |slot: &Arc<Slot>| slot.0.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(unused));
+        let is_idle = |slot: &Arc<Slot>| slot.held.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(unused));
         let idle_slots: Vec<_> = self.slots().into_iter().filter(is_idle).collect();
         if idle_slots.is_empty() || !covered() {
             return;
         }
         for slot in idle_slots {
-            let Ok(mut slot) = slot.0.try_lock() else { continue };
+            let Ok(mut slot) = slot.held.try_lock() else { continue };
             if let Some((agent, _)) = slot.take_if(|held| unused(held)) {
                 agent.close(true);
             }

@@ -160,8 +160,17 @@ impl House {
         if let Some(agent) = self.agents.ready(account) {
             return Ok(agent);
         }
+        let turn = self.agents.turn(account).await;
+        if let Some(agent) = self.agents.ready(account) {
+            return Ok(agent);
+        }
         let (house, account) = (self.clone(), account.clone());
-        tokio::task::spawn_blocking(move || house.agent_blocking(&account)).await.map_err(AgentError::task)?
+        let open = move || {
+            // Whoever gave up waiting leaves the turn to the next only when it is open.
+            let _turn = turn;
+            house.agent_blocking(&account)
+        };
+        tokio::task::spawn_blocking(open).await.map_err(AgentError::task)?
     }
 
     /// The same from a thread that may block.
