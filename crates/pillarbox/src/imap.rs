@@ -62,12 +62,14 @@ impl Driver {
     async fn run(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; IDLE_SIZE];
         loop {
-            let place = match &self.places {
-                Some(places) => places.acquire().await.ok(),
-                None => None,
+            let step = match &self.places {
+                Some(places) => {
+                    let _place = places.acquire().await.ok();
+                    crate::inline::run(|| self.session.advance(Instant::now())).await
+                }
+                // Before the log-in there are no files to wait for, and there may be hundreds that come at once.
+                None => self.session.advance(Instant::now()),
             };
-            let step = crate::inline::run(|| self.session.advance(Instant::now()));
-            drop(place);
             match step {
                 Step::Write => self.write().await?,
                 Step::Read => self.read(&mut buffer).await?,
