@@ -126,7 +126,7 @@ impl State {
         let names: Vec<&[u8]> = names.iter().map(|name| &**name).collect();
         let (mut placed, mut failure) = (0, None);
         let given = self.give_uids_with(env, &names, false, |state, _| {
-            (placed, failure) = state.own_new(env, |_| place_all(&mut items));
+            (placed, failure) = state.own(env, |_| place_all(&mut items));
             Ok(placed)
         });
         let first = match given {

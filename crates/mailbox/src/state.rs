@@ -251,22 +251,6 @@ impl State {
         result
     }
 
-    /// The same for work that changes `new` alone: what happens to `cur` meanwhile is another program's, and is seen at the next look.
-    pub(crate) fn own_new<T>(&mut self, env: &Env, work: impl FnOnce(&mut Self) -> T) -> T {
-        let look = |state: &Self| scan::modified(env.disk(), &state.folder, Place::New);
-        let before = look(self);
-        let result = work(self);
-        if before.is_ok_and(|before| before == self.seen.new)
-            && let Ok(new) = look(self)
-        {
-            let after = Seen { new, ..self.seen };
-            self.watch.doubt(self.seen, after);
-            self.seen = after;
-        }
-        self.generation += 1;
-        result
-    }
-
     /// When the folders last changed.
     pub(crate) fn look(&self, env: &Env) -> Result<Seen> {
         let modified = |place| scan::modified(env.disk(), &self.folder, place);
