@@ -73,6 +73,8 @@ impl World {
 
     pub(crate) fn restart_without_flush(&mut self) {
         self.environment.journal.close();
+        // Two index threads would write to one index, which no two processes do.
+        self.environment.indexer.kill();
         let disk = Arc::clone(&self.environment.disk);
         let (environment, recovered) = environment(self.folder.path(), disk, Arc::new(SystemClock));
         self.environment = environment;

@@ -93,7 +93,10 @@ pub(crate) enum Job {
         close: bool,
         reply: SyncSender<bool>,
     },
-    Stop,
+    /// End; with `save` everything is saved first.
+    Stop {
+        save: bool,
+    },
 }
 
 /// The thread that keeps the indexes of all accounts. Clones stand for the same thread; it ends with the last of them.
@@ -122,19 +125,31 @@ impl Indexer {
         Ok(Self { shared: Arc::new(Shared { jobs, facts, thread: Mutex::new(Some(thread)) }) })
     }
 
+    /// Ends the thread as the end of the process would: what waits is not saved.
+    #[cfg(test)]
+    pub(crate) fn kill(&self) {
+        self.shared.stop(false);
+    }
+
     pub(crate) fn store(&self, path: PathBuf, facts_limit: u64) -> Store {
         Store { indexer: self.clone(), db: path.into(), facts_limit }
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let _ = self.jobs.send(Job::Stop);
+impl Shared {
+    fn stop(&self, save: bool) {
+        let _ = self.jobs.send(Job::Stop { save });
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The thread itself may hold the last mailbox, and with it the last handle.
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop(true);
     }
 }
 

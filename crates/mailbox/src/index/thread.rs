@@ -65,16 +65,19 @@ pub(super) fn run(queue: &Receiver<Job>, pending_facts: &AtomicUsize) {
     let now = Instant::now();
     let (files, dirty, unheard, flushes, warm) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut keeper = Keeper { runtime, files, dirty, unheard, flushes, warm, cooled: now, facts_due: None, pending_facts };
-    loop {
+    let save = loop {
         match queue.recv_timeout(keeper.patience()) {
-            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Job::Stop { save }) => break save,
+            Err(RecvTimeoutError::Disconnected) => break true,
             Ok(job) => keeper.perform(job),
             Err(RecvTimeoutError::Timeout) => {}
         }
         keeper.housekeeping();
+    };
+    if save {
+        keeper.save_due(None);
+        keeper.write_facts();
     }
-    keeper.save_due(None);
-    keeper.write_facts();
 }
 
 impl Keeper<'_> {
@@ -117,7 +120,7 @@ impl Keeper<'_> {
             Job::Delete { db, name } => drop(self.with(&db, |db, runtime| db.delete(runtime, &name))),
             Job::Dirty(mailbox, delay) => self.dirty.push((Instant::now() + delay, mailbox)),
             Job::Flush { db, mailboxes, close, reply } => self.flush(Flush { db, mailboxes, saved: true, close, reply }),
-            Job::Stop => {}
+            Job::Stop { .. } => {}
         }
     }
 
