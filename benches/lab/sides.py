@@ -1,6 +1,7 @@
 """Both sides of a comparison: each can start, stop, tell its ports and processes, and put a Maildir in place."""
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -14,15 +15,20 @@ HOSTNAME = "peer.example"
 
 
 def free_ports(count):
-    """Ports that nobody listens on just now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody listens on just now, below those that the kernel gives to clients: one of these is soon somebody's."""
+    ephemeral = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    first, last = 10_000, max(ephemeral, 20_000) - 1
+    found = []
+    while len(found) < count:
+        port = random.randint(first, last)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
 
 
 class Side:
