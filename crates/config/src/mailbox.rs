@@ -13,7 +13,8 @@ section! {
         pub max_messages_per_append: usize = 1_000,
         /// How often, at most, a mailbox in use is looked over for what other programs did in its folder.
         pub check_interval: Duration = Duration::from_secs(1),
-        /// After a change the index is written at the latest this much later.
+        /// After a change the index is written this much later; if that takes long, after twenty times as long as it takes, a minute
+        /// at most.
         pub index_delay: Duration = Duration::from_secs(2),
         /// A mailbox that nobody has used for so long leaves memory.
         pub idle_time: Duration = Duration::from_secs(300),

@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mail::Uid;
 
@@ -18,6 +18,12 @@ use crate::env::Env;
 use crate::gather::Parcels;
 use crate::index::Save;
 use crate::state::State;
+
+/// Saving a mailbox may take one part in so many of the index thread's time.
+const SAVE_SHARE: u64 = 20;
+
+/// However long saving takes, what changed is saved after that.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Called from any thread when there may be news.
 pub type Notice = Arc<dyn Fn() + Send + Sync>;
@@ -37,6 +43,8 @@ pub(crate) struct Mailbox {
     hinted: AtomicBool,
     /// The index thread was told that there is something to save.
     queued: AtomicBool,
+    /// How long the index thread took to save it the last time, in microseconds.
+    save_cost: AtomicU64,
     used: Mutex<Instant>,
 }
 
@@ -115,6 +123,7 @@ impl Mailbox {
             gone: AtomicBool::new(false),
             hinted: AtomicBool::new(false),
             queued: AtomicBool::new(false),
+            save_cost: AtomicU64::new(0),
             used,
         })
     }
@@ -204,6 +213,16 @@ impl Mailbox {
         state.save(&self.env).map_or(Taken::Nothing, |save| Taken::Save(Box::new(save)))
     }
 
+    /// It took so long to save it.
+    pub(crate) fn took(&self, cost: Duration) {
+        self.save_cost.store(u64::try_from(cost.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long the index thread is to leave it alone: scattered changes in a large mailbox write most of its pages anew.
+    pub(crate) fn pause(&self) -> Duration {
+        Duration::from_micros(self.save_cost.load(Ordering::Relaxed).saturating_mul(SAVE_SHARE)).min(LONGEST_PAUSE)
+    }
+
     /// The index has what [`Mailbox::take_save`] gave, or not. False if the mailbox is busy, and is to be told later.
     pub(crate) fn saved(self: &Arc<Self>, generation: u64, done: bool) -> bool {
         let Some(mut state) = self.try_lock() else { return false };
@@ -253,4 +272,20 @@ pub(crate) fn lock_both<'a>(one: &'a Arc<Mailbox>, two: &'a Arc<Mailbox>) -> (Gu
     let second = two.lock();
     let first = one.lock();
     (first, Some(second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    #[test]
+    fn what_takes_long_to_save_is_left_alone_for_longer() {
+        let world = World::new();
+        let mailbox = world.account.mailbox("INBOX").unwrap();
+        for (cost, pause) in [(0, 0), (3, 60), (500, 10_000), (9_000, 60_000)] {
+            mailbox.took(Duration::from_millis(cost));
+            assert_eq!(mailbox.pause(), Duration::from_millis(pause), "{cost}");
+        }
+    }
 }

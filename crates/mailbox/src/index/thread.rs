@@ -118,7 +118,10 @@ impl Keeper<'_> {
             Job::Forget { db, slot } => drop(self.with(&db, |db, runtime| db.forget(runtime, slot))),
             Job::Rename { db, from, to } => drop(self.with(&db, |db, runtime| db.rename(runtime, &from, &to))),
             Job::Delete { db, name } => drop(self.with(&db, |db, runtime| db.delete(runtime, &name))),
-            Job::Dirty(mailbox, delay) => self.dirty.push((Instant::now() + delay, mailbox)),
+            Job::Dirty(mailbox, delay) => {
+                let pause = mailbox.upgrade().map_or(Duration::ZERO, |mailbox| mailbox.pause());
+                self.dirty.push((Instant::now() + delay.max(pause), mailbox));
+            }
             Job::Flush { db, mailboxes, close, reply } => self.flush(Flush { db, mailboxes, saved: true, close, reply }),
             Job::Stop { .. } => {}
         }
@@ -165,6 +168,7 @@ impl Keeper<'_> {
 
     /// Whether all of it is kept; `None` if the mailbox is busy.
     fn save(&mut self, mailbox: &Arc<Mailbox>) -> Option<bool> {
+        let begun = Instant::now();
         let save = match mailbox.take_save() {
             Taken::Busy => return None,
             Taken::Nothing => return Some(true),
@@ -172,6 +176,7 @@ impl Keeper<'_> {
         };
         let path = mailbox.env.store.path();
         let done = self.with(&path, |db, runtime| db.save(runtime, &save)).is_some();
+        mailbox.took(begun.elapsed());
         if !mailbox.saved(save.generation, done) {
             self.unheard.push((Arc::clone(mailbox), save.generation, done));
         }
