@@ -38,6 +38,6 @@ fn places() -> &'static Semaphore {
     static PLACES: OnceLock<Semaphore> = OnceLock::new();
     PLACES.get_or_init(|| {
         let all = tokio::runtime::Handle::try_current().map_or(0, |handle| handle.metrics().num_workers());
-        Semaphore::new(all.saturating_sub(FREE))
+        Semaphore::new(all.saturating_sub(FREE).max(1))
     })
 }

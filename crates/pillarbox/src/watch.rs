@@ -131,13 +131,16 @@ impl Watcher {
     pub(crate) fn watch_mailbox(&self, agent: &Arc<Agent>, mailbox: &str, folder: &Path) {
         for sub in ["new", "cur"] {
             let path = folder.join(sub);
-            let mut folders = lock(&self.folders);
-            let known = folders.mailboxes.get(&path).is_some_and(|(_, (agent, _))| agent.strong_count() > 0);
-            if known || folders.mailboxes.len() >= MOST_FOLDERS {
-                continue;
-            }
-            if let Some(number) = self.watch(&path) {
-                folders.mailboxes.insert(path, (number, (Arc::downgrade(agent), mailbox.to_owned())));
+            let known = {
+                let folders = lock(&self.folders);
+                let known = folders.mailboxes.get(&path).is_some_and(|(_, (agent, _))| agent.strong_count() > 0);
+                known || folders.mailboxes.len() >= MOST_FOLDERS
+            };
+            // Without the lock: a disk that hangs holds up its own account alone.
+            if let Some(number) = Some(&path).filter(|_| !known).and_then(|path| self.watch(path)) {
+                lock(&self.folders).mailboxes.insert(path, (number, (Arc::downgrade(agent), mailbox.to_owned())));
+                // What was told before the number stood there was told to nobody.
+                agent.look(mailbox);
             }
         }
     }
