@@ -1,4 +1,5 @@
 """Groups of rows that share running servers and filled mailboxes."""
+import contextlib
 import subprocess
 
 from .sides import HOSTNAME, Dovecot, Pillarbox, Postfix, PostfixDovecot
@@ -50,11 +51,14 @@ class Scene:
         self.peer, self.ours = self.make()
         if not Pillarbox.there():
             self.ours = None
-        for side in self.sides():
-            side.folder.mkdir()
-            spread(side.folder)
-            side.start()
-            self.fill(side)
+        with contextlib.ExitStack() as started:
+            for side in self.sides():
+                side.folder.mkdir()
+                spread(side.folder)
+                side.start()
+                started.callback(side.stop)
+                self.fill(side)
+            started.pop_all()
         return self
 
     def __exit__(self, *error):
